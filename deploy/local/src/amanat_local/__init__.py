@@ -1,0 +1,1 @@
+"""Amanat on one machine, without containers."""

@@ -1,0 +1,1 @@
+"""Amanat's service intake."""
