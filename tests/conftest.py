@@ -1,0 +1,56 @@
+"""What every test may ask for: a PostgreSQL of its own session, and databases migrated as production's are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from amanat_local.postgres import Postgres
+
+Migrated = Callable[[str, str], Postgres]
+Emptied = Callable[[str], None]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """One cluster for the whole run, without fsync; stopped at its end."""
+    running = Postgres.start(Path(tmp_path_factory.mktemp("postgres")) / "cluster", durable=False)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: Postgres) -> Migrated:
+    """`migrated("police_link", "police_link")`: the database, its roles and the module's real migrations, made once."""
+    done: set[str] = set()
+
+    def make(db: str, module: str) -> Postgres:
+        if db not in done:
+            from amanat import migrate  # noqa: PLC0415 - only who needs tables needs Alembic
+
+            postgres.create_database(db)
+            # In a thread: migrations may start an event loop of their own, and a test may already be inside one.
+            with ThreadPoolExecutor(max_workers=1) as aside:
+                aside.submit(migrate.upgrade, module, postgres.url(f"{db}_migrator", db)).result()
+            done.add(db)
+        return postgres
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def emptied(postgres: Postgres) -> Emptied:
+    """`emptied("police_link")` truncates every table of the database, Alembic's own excepted, as superuser."""
+
+    def empty(db: str) -> None:
+        tables = postgres.sql(
+            db,
+            "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename <> 'alembic_version'",
+        ).strip()
+        if tables:
+            postgres.sql(db, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+
+    return empty
