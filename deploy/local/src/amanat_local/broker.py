@@ -1,8 +1,8 @@
 """The embedded stack's broker: librdkafka's mock cluster, in a process of its own until SIGTERM.
 
-It speaks Kafka's wire protocol, keeps everything in memory, drops old records silently (about 5 MB a partition) and knows
-neither users nor ACLs: a first look and tests, never a claim about durability. Its port cannot be chosen, so it writes the
-address to a file once it answers.
+It speaks Kafka's wire protocol, keeps everything in memory, drops old records silently (about 5 MB a partition) and
+knows neither users nor ACLs: for a first look and tests, never for a claim about durability. Its port cannot be chosen,
+so it writes the address to a file once it answers.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from pathlib import Path
 from confluent_kafka import Producer
 
 PARTITIONS = 4  # the mock cluster's own number for a topic it makes at first sight
-TOPICS = tuple(
-    f"{kind}.{agency}" for kind in ("disclosures", "facts") for agency in ("police-link", "forensics", "legal-aid")
-)
+AGENCIES = ("police-link", "forensics", "legal-aid")
+TOPICS = tuple(f"{kind}.{agency}" for kind in ("disclosures", "facts") for agency in AGENCIES)
 
 
 def serve(address_file: Path, topics: tuple[str, ...] = TOPICS) -> None:
