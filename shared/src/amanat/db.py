@@ -1,0 +1,99 @@
+"""Transactions that say for whom they act: the only place that commits.
+
+Each transaction carries the tenants that row-level security lets it see; none given, none seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+CHANNEL = "amanat_outbox"
+"""LISTEN on it to hear that outbox rows were committed. One database per service, so one name does."""
+
+_WAKE = "amanat.wake"
+_SET_TENANTS = text("SELECT set_config('amanat.tenants', :tenants, true)")
+# A NOTIFY inside each business commit cost two thirds of the throughput: it is its own, and need not wait for the disk.
+_NOTIFY = text(f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', '')")
+_log = structlog.get_logger(__name__)
+
+
+class Database:
+    """One service's database, as one role.
+
+    `url` is `postgresql+asyncpg://role:password@host:port/database`; the role has no BYPASSRLS.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5, application_name: str) -> None:
+        self.url = url
+        self.application_name = application_name
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_timeout=10,
+            # PostgreSQL may have been restarted since: a request must not pay for it with an error.
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "timeout": 5,
+                "server_settings": {
+                    "application_name": application_name,
+                    "jit": "off",
+                    "idle_in_transaction_session_timeout": "60000",
+                },
+            },
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._notifying: asyncio.Task[None] | None = None
+        self._notify_again = False
+
+    @asynccontextmanager
+    async def transaction(self, tenants: Collection[str]) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees the rows of these tenants; commits on leaving, rolls back on an exception.
+
+        Raises ValueError when a tenant is empty or holds a comma, which would name another one.
+        """
+        if any(not tenant or "," in tenant for tenant in tenants):
+            raise ValueError("a tenant is a non-empty name without a comma")
+        async with self._sessions() as session:
+            async with session.begin():
+                await session.execute(_SET_TENANTS, {"tenants": ",".join(sorted(tenants))})
+                yield session
+            if session.info.pop(_WAKE, False):
+                self._notify_soon()
+
+    async def dispose(self) -> None:
+        """Waits for a notification on its way, then closes every connection."""
+        if self._notifying is not None:
+            await self._notifying
+        await self.engine.dispose()
+
+    def _notify_soon(self) -> None:
+        if self._notifying is not None and not self._notifying.done():
+            self._notify_again = True
+            return
+        self._notifying = asyncio.get_running_loop().create_task(self._notify())
+
+    async def _notify(self) -> None:
+        while True:
+            self._notify_again = False
+            try:
+                async with self.engine.begin() as connection:
+                    await connection.execute(_NOTIFY)
+            except (SQLAlchemyError, OSError) as error:
+                # The rows are committed; the relay's poll finds them a quarter of a second later.
+                _log.warning("notify_failed", error=type(error).__name__)
+            if not self._notify_again:
+                return
+
+
+def wake(session: AsyncSession) -> None:
+    """Notes that this transaction wrote outbox rows: after its commit the relay is woken, once for all of them."""
+    session.info[_WAKE] = True

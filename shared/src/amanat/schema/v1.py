@@ -1,0 +1,122 @@
+"""The platform's tables, first version: outbox, inbox, parked events, idempotency, looks, ledger, the relay's lease.
+
+A service's first revision calls `create_platform`. A unique key that a tenant can write starts with the tenant, or a
+conflict would tell of a row that row-level security hides.
+"""
+
+from amanat.schema import Operations, background_role, background_table, tenant_table
+
+_TABLES = (
+    """CREATE TABLE outbox (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        event_id uuid NOT NULL,
+        topic text NOT NULL,
+        key text,
+        tenant text NOT NULL,
+        type text NOT NULL,
+        headers jsonb NOT NULL,
+        body bytea NOT NULL,
+        referral text,
+        seq bigint,
+        category text,
+        epoch integer,
+        created_at timestamptz NOT NULL,
+        published_at timestamptz,
+        cancelled_at timestamptz,
+        UNIQUE (tenant, event_id)
+    )""",
+    "CREATE INDEX outbox_unpublished ON outbox (id) WHERE published_at IS NULL AND cancelled_at IS NULL",
+    "CREATE INDEX outbox_disclosed ON outbox (referral, category, epoch) WHERE category IS NOT NULL",
+    "CREATE INDEX outbox_created ON outbox (created_at)",
+    """CREATE TABLE inbox (
+        event_id uuid PRIMARY KEY,
+        type text NOT NULL,
+        referral text,
+        received_at timestamptz NOT NULL
+    )""",
+    "CREATE INDEX inbox_received ON inbox (received_at)",
+    """CREATE TABLE parked (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        topic text NOT NULL,
+        kafka_partition integer NOT NULL,
+        kafka_offset bigint NOT NULL,
+        event_id uuid NOT NULL UNIQUE,
+        type text NOT NULL,
+        referral text,
+        tenant text,
+        headers jsonb NOT NULL,
+        body bytea NOT NULL,
+        reason text NOT NULL,
+        parked_at timestamptz NOT NULL,
+        released_at timestamptz
+    )""",
+    "CREATE INDEX parked_unreleased ON parked (referral, topic, id) WHERE released_at IS NULL",
+    """CREATE TABLE idempotency (
+        tenant text NOT NULL,
+        client text NOT NULL,
+        key text NOT NULL,
+        body_hmac bytea NOT NULL,
+        status integer,
+        location text,
+        created_at timestamptz NOT NULL,
+        PRIMARY KEY (tenant, client, key)
+    )""",
+    """CREATE TABLE looks (
+        tenant text NOT NULL,
+        id uuid NOT NULL,
+        arrival bigint GENERATED ALWAYS AS IDENTITY,
+        referral text,
+        refused bytea,
+        subject text NOT NULL,
+        client text NOT NULL,
+        token_id text NOT NULL,
+        purpose text NOT NULL,
+        categories text[] NOT NULL,
+        at timestamptz NOT NULL,
+        PRIMARY KEY (tenant, id),
+        CHECK ((referral IS NULL) <> (refused IS NULL))
+    )""",
+    "CREATE INDEX looks_referral ON looks (tenant, referral, at)",
+    """CREATE TABLE ledger_entries (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        tenant text NOT NULL,
+        kind text NOT NULL,
+        subject text NOT NULL,
+        commitment bytea NOT NULL,
+        salt_sealed bytea NOT NULL,
+        at timestamptz NOT NULL
+    )""",
+    """CREATE TABLE relay_lease (
+        name text PRIMARY KEY,
+        holder text NOT NULL,
+        until timestamptz NOT NULL
+    )""",
+)
+
+
+def create_platform(op: Operations, db: str, background: str) -> None:
+    """Creates and protects the platform's tables in database `db`.
+
+    `background` is "worker" at the agencies and "gate" at intake, whose gate crosses tenants on every table.
+    Looks and the ledger are append-only by privilege: nobody but the owner's migrations may change or delete a row.
+    Raises ValueError when `background` is not what the database's roles are.
+    """
+    if background_role(db) != f"{db}_{background}":
+        raise ValueError("the background role is 'gate' at intake and 'worker' elsewhere")
+    gate = background == "gate"
+    for statement in _TABLES:
+        op.execute(statement)
+    tenant_table(
+        op,
+        "outbox",
+        db,
+        "SELECT, INSERT, UPDATE (cancelled_at)",
+        "SELECT, INSERT, UPDATE (published_at, cancelled_at), DELETE",
+        background_all=True,
+    )
+    background_table(op, "inbox", db, "SELECT, INSERT, DELETE")
+    background_table(op, "parked", db, "SELECT, INSERT, UPDATE (reason, released_at), DELETE")
+    background_table(op, "relay_lease", db, "SELECT, INSERT, UPDATE, DELETE")
+    tenant_table(op, "idempotency", db, "SELECT, INSERT, UPDATE, DELETE", "SELECT, DELETE", background_all=gate)
+    tenant_table(op, "looks", db, "SELECT, INSERT", "SELECT, INSERT", background_all=gate)
+    tenant_table(op, "ledger_entries", db, "SELECT, INSERT", "SELECT, INSERT", background_all=gate)
