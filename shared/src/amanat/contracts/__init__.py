@@ -1,0 +1,21 @@
+"""Event contracts, one file per publisher, and the records they carry. Importing this package registers all of them."""
+
+from amanat.contracts import custody, disclosures, forensics, legal_aid, police_link, withdrawals
+from amanat.contracts.base import EVENTS, FACTS, Contract, Event, Fact, Part, Record, SealedFact
+
+__all__ = [
+    "EVENTS",
+    "FACTS",
+    "Contract",
+    "Event",
+    "Fact",
+    "Part",
+    "Record",
+    "SealedFact",
+    "custody",
+    "disclosures",
+    "forensics",
+    "legal_aid",
+    "police_link",
+    "withdrawals",
+]

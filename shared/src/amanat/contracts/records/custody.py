@@ -1,0 +1,46 @@
+"""One half of a kit's way from hand to hand: a release or a receipt, attested by who recorded it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from amanat.categories import Agency, Category
+from amanat.contracts.base import Part, Record
+from amanat.contracts.values import Celsius, Flag, Identifier, Line, Moment, Paragraph, Sha256
+
+
+class Counterpart(Part):
+    """The organisation at the other end of the transfer."""
+
+    agency: Annotated[Agency | None, Category.LABORATORY] = None
+    organisation: Annotated[Identifier | None, Category.LABORATORY] = None
+
+
+class Attestation(Part):
+    """Who recorded the half: the token's subject and id, when, and the SHA-256 of the request's canonical body."""
+
+    subject: Annotated[Line | None, Category.LABORATORY] = None
+    token_id: Annotated[Line | None, Category.LABORATORY] = None
+    at: Annotated[Moment | None, Category.LABORATORY] = None
+    sha256: Annotated[Sha256 | None, Category.LABORATORY] = None
+
+
+class CustodyHalf(Record):
+    """A release or a receipt. All of it is `laboratory`, so that a disclosed half is whole; times are the holder's."""
+
+    counterpart: Annotated[Counterpart | None, Category.LABORATORY] = None
+    at: Annotated[Moment | None, Category.LABORATORY] = None
+    place: Annotated[Line | None, Category.LABORATORY] = None
+    purpose: Annotated[Line | None, Category.LABORATORY] = None
+    seal_number: Annotated[Line | None, Category.LABORATORY] = None
+    seal_intact: Annotated[Flag | None, Category.LABORATORY] = None
+    condition: Annotated[Paragraph | None, Category.LABORATORY] = None
+    temperature_c: Annotated[Celsius | None, Category.LABORATORY] = None
+    road_certificate: Annotated[Line | None, Category.LABORATORY] = None
+    person_name: Annotated[Line | None, Category.LABORATORY] = None
+    person_rank: Annotated[Line | None, Category.LABORATORY] = None
+    person_identity_no: Annotated[Line | None, Category.LABORATORY] = None
+    accepted: Annotated[Flag | None, Category.LABORATORY] = None
+    rejection_reasons: Annotated[tuple[Line, ...], Field(max_length=50), Category.LABORATORY] = ()
+    discrepancy: Annotated[Paragraph | None, Category.LABORATORY] = None
+    attestation: Annotated[Attestation | None, Category.LABORATORY] = None

@@ -1,0 +1,82 @@
+"""What of a record may reach whom: the only way from a record to a disclosure."""
+
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+from pydantic.fields import FieldInfo
+
+from amanat.categories import Agency, Category, may_reach
+from amanat.contracts.base import Contract, Record
+from amanat.contracts.fields import category_of, reach_of
+
+
+def categories_in(record: Record) -> frozenset[Category]:
+    """The categories of the record's set fields, at every depth; None and empty lists are not set."""
+    return frozenset(_categories(record))
+
+
+def project(record: Record, category: Category, agency: Agency, *, adult: bool) -> dict[str, JsonValue] | None:
+    """The record's fields of one category that an agency may ever have, as JSON values; None when there are none.
+
+    A part is held to its container's ceiling as well as its own: a `care` finding inside a laboratory's report goes
+    nowhere, and so does whatever stands inside a `care` field. A field without a category is never let out.
+
+    Args:
+        record: as it stands at the cell, or as an agency reported it.
+        category: the category of the disclosure that it is for.
+        agency: the receiver; intake itself may have everything.
+        adult: False for a child, and whenever her age is unknown.
+    """
+    return _project(record, category, agency, adult=adult) or None
+
+
+def _categories(model: Contract) -> Iterator[Category]:
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        category = category_of(field)
+        if _unset(value) or category is None:
+            continue
+        parts = _parts(value)
+        if parts is None:
+            yield category
+        else:
+            for part in parts:
+                yield from _categories(part)
+
+
+def _project(model: Contract, category: Category, agency: Agency, *, adult: bool) -> dict[str, JsonValue]:
+    projected: dict[str, JsonValue] = {}
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if _unset(value) or not _may_have(field, agency, adult=adult):
+            continue
+        parts = _parts(value)
+        if parts is None:
+            if category_of(field) == category:
+                projected[name] = model.model_dump(mode="json", include={name})[name]
+            continue
+        inner = [found for part in parts if (found := _project(part, category, agency, adult=adult))]
+        if inner:
+            projected[name] = inner[0] if isinstance(value, Contract) else list[JsonValue](inner)
+    return projected
+
+
+def _may_have(field: FieldInfo, agency: Agency, *, adult: bool) -> bool:
+    category = category_of(field)
+    if category is None or not may_reach(category, agency, adult=adult):
+        return False
+    narrowed = reach_of(field)
+    return narrowed is None or agency == Agency.INTAKE or agency in narrowed
+
+
+def _parts(value: object) -> tuple[Contract, ...] | None:
+    """The models that a value is made of; None for a plain value."""
+    if isinstance(value, Contract):
+        return (value,)
+    if isinstance(value, tuple) and value and all(isinstance(item, Contract) for item in value):
+        return value
+    return None
+
+
+def _unset(value: object) -> bool:
+    return value is None or value == ()
