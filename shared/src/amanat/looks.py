@@ -1,0 +1,146 @@
+"""A look is on record before the answer (law 6), and cannot be avoided: fetching and recording are one statement.
+
+The statement selects what is asked for, inserts the look and inserts its ledger entry. When the select finds
+nothing, the same two inserts record a refusal instead: an HMAC of the code, the same for a code that belongs to
+another organisation and for one that never was, in the same number of statements (law 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import CTE, ColumnElement, Row, Select, case, exists, literal, null, select
+from sqlalchemy.dialects.postgresql import insert
+
+from amanat import ledger
+from amanat.categories import Category
+from amanat.db import Database
+from amanat.principal import Principal
+from amanat.tables import ledger_entries, looks
+
+_ENTRY = ("kind", "subject", "commitment", "salt_sealed")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look, ready to be recorded either way. Made by `look`, which computes both ledger entries beforehand."""
+
+    id: UUID
+    tenant: str
+    referral: str
+    refused: bytes
+    subject: str
+    client: str
+    token_id: str
+    purpose: str
+    categories: tuple[str, ...]
+    at: datetime
+    seen_entry: Mapping[str, Any]
+    refused_entry: Mapping[str, Any]
+
+
+def look(
+    principal: Principal,
+    *,
+    look_id: UUID,
+    tenant: str,
+    referral: str,
+    refused: bytes,
+    purpose: str,
+    categories: Collection[Category],
+    at: datetime,
+    at_rest: ledger.Seals,
+    randomness: Callable[[int], bytes],
+) -> Look:
+    """Who looks (`principal`), for which organisation or cell (`tenant`), at which referral or case code, why, at what.
+
+    `refused` is `Macs.refusal(referral)`: all that is kept of the code when nothing is found. `categories` are those
+    that will be opened, known from the lease before the fetch.
+    """
+    named = tuple(sorted(str(category) for category in categories))
+    common = {
+        "look": str(look_id),
+        "tenant": tenant,
+        "subject": principal.subject,
+        "client": principal.client,
+        "token": principal.token_id,
+        "purpose": purpose,
+        "at": at.isoformat(),
+    }
+    seen: dict[str, JsonValue] = {**common, "referral": referral, "categories": [*named]}
+    return Look(
+        id=look_id,
+        tenant=tenant,
+        referral=referral,
+        refused=refused,
+        subject=principal.subject,
+        client=principal.client,
+        token_id=principal.token_id,
+        purpose=purpose,
+        categories=named,
+        at=at,
+        seen_entry=ledger.entry("look", referral, seen, at_rest, randomness, at=at),
+        refused_entry=ledger.entry(
+            "look_refused", refused.hex(), {**common, "refused": refused.hex()}, at_rest, randomness, at=at
+        ),
+    )
+
+
+async def fetch(
+    database: Database, *, tenants: Collection[str], look: Look, statement: Select[Any]
+) -> Sequence[Row[Any]]:
+    """The rows that `statement` selects; the look at them is committed before they are returned.
+
+    `statement` selects columns (not entities) under distinct names, joins the asking tenant itself, and keeps to one
+    referral or case. An empty answer means a refusal was recorded. Raises what the database raises; then nothing
+    is returned and nothing was seen.
+    """
+    recorded = _recording(look, statement)
+    async with database.transaction(tenants) as session:
+        rows: Sequence[Row[Any]] = (await session.execute(recorded)).all()
+    return rows  # only here: the commit above came first
+
+
+def _recording(look: Look, statement: Select[Any]) -> Select[Any]:
+    found = statement.cte("found")
+    seen = select(exists(select(literal(1)).select_from(found)).label("yes")).cte("seen")
+    return select(found).add_cte(_look_row(look, seen), _ledger_row(look, seen))
+
+
+def _look_row(look: Look, seen: CTE) -> CTE:
+    table = looks.c
+    values: dict[str, ColumnElement[Any]] = {
+        "tenant": literal(look.tenant, table.tenant.type),
+        "id": literal(look.id, table.id.type),
+        "referral": case((seen.c.yes, literal(look.referral, table.referral.type)), else_=null()),
+        "refused": case((seen.c.yes, null()), else_=literal(look.refused, table.refused.type)),
+        "subject": literal(look.subject, table.subject.type),
+        "client": literal(look.client, table.client.type),
+        "token_id": literal(look.token_id, table.token_id.type),
+        "purpose": literal(look.purpose, table.purpose.type),
+        "categories": case(
+            (seen.c.yes, literal(list(look.categories), table.categories.type)),
+            else_=literal([], table.categories.type),
+        ),
+        "at": literal(look.at, table.at.type),
+    }
+    return insert(looks).from_select(list(values), select(*values.values()).select_from(seen)).cte("recorded_look")
+
+
+def _ledger_row(look: Look, seen: CTE) -> CTE:
+    columns = ledger_entries.c
+    values: dict[str, ColumnElement[Any]] = {
+        name: case(
+            (seen.c.yes, literal(look.seen_entry[name], columns[name].type)),
+            else_=literal(look.refused_entry[name], columns[name].type),
+        )
+        for name in _ENTRY
+    }
+    values["tenant"] = literal(look.tenant, columns.tenant.type)
+    values["at"] = literal(look.at, columns.at.type)
+    return insert(ledger_entries).from_select(list(values), select(*values.values()).select_from(seen)).cte("recorded")
