@@ -1,8 +1,8 @@
 """Data categories, agencies and ceilings: which agency may *ever* receive a field, whatever is granted.
 
-Source of the ceilings: our own design, after s.26 of the Anti-Rape Act 2021 (identity), and the WHO's and GBVIMS's rules
-on release per sector. They are part of the contracts' types and not configuration: widening one is a reviewed change of
-code, with its tests. Grants can only narrow them.
+Source of the ceilings: our own design, after s.26 of the Anti-Rape Act 2021 (identity), and the WHO's and GBVIMS's
+rules on release per sector. They are part of the contracts' types and not configuration: widening one is a reviewed
+change of code, with its tests. Grants can only narrow them.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Case and referral codes: `P-7KQ2-M4XD-3`.
 
 A prefix, eight characters of Crockford's base32 (40 random bits) and Crockford's check character, which finds every
-single wrong character and every swap of neighbours. Only numbers whose check character is itself one of the 32 are issued,
-so that a code can be read over a telephone and stands in a URL as it is.
+single wrong character and every swap of neighbours. Only numbers whose check character is itself one of the 32 are
+issued, so that a code can be read over a telephone and stands in a URL as it is.
 """
 
 import re

@@ -1,8 +1,8 @@
 """Which characters a text may hold.
 
 Refused are direction overrides and isolates (U+202A–202E, U+2066–2069), which make a text read otherwise than it is
-stored, NUL, which PostgreSQL cannot hold, and lone surrogates, which no UTF-8 can. ZWNJ, ZWJ, LRM and RLM are kept: Urdu
-needs them.
+stored, NUL, which PostgreSQL cannot hold, and lone surrogates, which no UTF-8 can. ZWNJ, ZWJ, LRM and RLM are kept:
+Urdu needs them.
 """
 
 import re

@@ -77,8 +77,8 @@ EVENTS: dict[str, type[Event]] = {}
 class SealedFact(Event):
     """A fact on its way to the gate: HPKE ciphertext around the signed fact.
 
-    Made as `SealedFact.carrying(fact type)(...)`: each type of fact has its own subclass, whose `type` is the fact's, so
-    that `event.type` and `EVENTS` hold for facts too. This class itself has no `type` and cannot be sent.
+    Made as `SealedFact.carrying(fact type)(...)`: each type of fact has its own subclass, whose `type` is the fact's,
+    so that `event.type` and `EVENTS` hold for facts too. This class itself has no `type` and cannot be sent.
     """
 
     key_id: Annotated[Identifier, Category.OPERATIONAL]

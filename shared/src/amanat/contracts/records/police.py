@@ -1,4 +1,4 @@
-"""What a reporting centre records: acknowledgement, FIR, refusal. The laboratory gets the FIR number and the IO's name."""
+"""What a reporting centre records: acknowledgement, FIR, refusal. The laboratory gets FIR number and IO's name."""
 
 from typing import Annotated, Literal
 
