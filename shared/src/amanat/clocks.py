@@ -1,10 +1,8 @@
 """Clocks: what falls due after which trigger, by the versioned table `amanat/law/clocks.toml`. Pure."""
 
 from calendar import monthrange
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -66,31 +64,40 @@ class Clock(BaseModel):
 
 @dataclass(frozen=True)
 class Due:
-    """One thing that falls due: `kind` by `at` (UTC), under `version` of the table, as `source` asks."""
+    """One thing that falls due: `kind` by `due_at` (UTC), under `version` of the table, as `source` asks."""
 
     kind: str
     trigger: str
-    at: datetime
+    trigger_at: datetime
+    due_at: datetime
     source: str
     mark: str
     version: int
 
 
-@cache
-def clocks(province: str = "*") -> tuple[Clock, ...]:
-    """The clocks of a province: its own where it has one of the kind and trigger, else the ones of every province.
+class ClockRules(BaseModel):
+    """The clocks of one province."""
 
-    Raises:
-        pydantic.ValidationError: the table is not well formed.
-    """
-    content = law.table("clocks")
-    rows = [Clock.model_validate({**row, "version": content["version"]}) for row in content["clock"]]
-    chosen = {(row.kind, row.trigger): row for row in rows if row.province == "*"}
-    chosen |= {(row.kind, row.trigger): row for row in rows if row.province == province}
-    return tuple(chosen.values())
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    province: str
+    clocks: tuple[Clock, ...]
+
+    @classmethod
+    def load(cls, province: str = "*") -> Self:
+        """A province's clocks: its own where it has one of the kind and trigger, else the one of every province.
+
+        Raises:
+            pydantic.ValidationError: the table is not well formed.
+        """
+        content = law.table("clocks")
+        rows = [Clock.model_validate({**row, "version": content["version"]}) for row in content["clock"]]
+        chosen = {(row.kind, row.trigger): row for row in rows if row.province == "*"}
+        chosen |= {(row.kind, row.trigger): row for row in rows if row.province == province}
+        return cls(province=province, clocks=tuple(chosen.values()))
 
 
-def due(rules: Iterable[Clock], trigger: str, at: datetime) -> tuple[Due, ...]:
+def due(rules: ClockRules, trigger: str, at: datetime) -> tuple[Due, ...]:
     """What falls due after `trigger` happened at `at`, soonest first; nothing for a trigger that no clock knows.
 
     Raises:
@@ -99,8 +106,16 @@ def due(rules: Iterable[Clock], trigger: str, at: datetime) -> tuple[Due, ...]:
     if at.tzinfo is None:
         raise ValueError("a time with its zone is expected")
     found = (
-        Due(rule.kind, rule.trigger, rule.due.after(at), rule.source, rule.mark, rule.version)
-        for rule in rules
+        Due(
+            kind=rule.kind,
+            trigger=rule.trigger,
+            trigger_at=at,
+            due_at=rule.due.after(at),
+            source=rule.source,
+            mark=rule.mark,
+            version=rule.version,
+        )
+        for rule in rules.clocks
         if rule.trigger == trigger
     )
-    return tuple(sorted(found, key=lambda item: (item.at, item.kind)))
+    return tuple(sorted(found, key=lambda item: (item.due_at, item.kind)))

@@ -1,7 +1,5 @@
 """The directory: agencies, organisations, whom they serve, and their public keys. One versioned JSON file for all."""
 
-import base64
-import binascii
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -9,19 +7,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from amanat.categories import OUTSIDE, Agency
 from amanat.consent.fold import purpose_of
-from amanat.contracts.values import Count, Identifier, Line
+from amanat.contracts.values import Base64, Count, Identifier, Line
 
 
 class BadDirectory(ValueError):
     """The directory file is missing, unreadable or not well formed. A service does not start without one."""
 
 
-def _key_of_32_bytes(value: str) -> str:
-    try:
-        key = base64.b64decode(value, validate=True)
-    except (ValueError, binascii.Error):
-        raise ValueError("a public key is base64") from None
-    if len(key) != 32:
+def _key_of_32_bytes(value: bytes) -> bytes:
+    if len(value) != 32:
         raise ValueError("a public key is 32 bytes long")
     return value
 
@@ -38,15 +32,10 @@ class Name(_Frozen):
 
 
 class PublicKey(_Frozen):
-    """A raw public key (Ed25519 or X25519, 32 bytes) in base64, by its id."""
+    """A raw public key (Ed25519 or X25519, 32 bytes; base64 in the file), by its id."""
 
     id: Identifier
-    public_key: Annotated[str, AfterValidator(_key_of_32_bytes)]
-
-    @property
-    def raw(self) -> bytes:
-        """The key's 32 bytes."""
-        return base64.b64decode(self.public_key)
+    public_key: Annotated[Base64, AfterValidator(_key_of_32_bytes)]
 
 
 class Cell(_Frozen):
@@ -125,37 +114,43 @@ class Directory(_Frozen):
         """The cell of that id."""
         return next((cell for cell in self.cells if cell.id == cell_id), None)
 
-    def organisation(self, agency: Agency, organisation_id: str) -> Organisation | None:
+    def organisation(self, agency: str, organisation_id: str) -> Organisation | None:
         """The agency's organisation of that id."""
-        entry = self.agencies.get(agency)
+        entry = self._entry(agency)
         if entry is None:
             return None
         return next((each for each in entry.organisations if each.id == organisation_id), None)
 
-    def serves(self, agency: Agency, organisation_id: str, cell_id: str) -> bool:
+    def serves(self, agency: str, organisation_id: str, cell_id: str) -> bool:
         """Whether the organisation exists and serves the cell."""
         organisation = self.organisation(agency, organisation_id)
         return organisation is not None and cell_id in organisation.cells
 
-    def purpose(self, agency: Agency) -> str:
+    def purpose(self, agency: str) -> str:
         """The purpose for which the agency receives.
 
         Raises:
             KeyError: the directory does not name the agency.
         """
-        return self.agencies[agency].purpose
+        entry = self._entry(agency)
+        if entry is None:
+            raise KeyError("an agency that the directory does not name")
+        return entry.purpose
 
-    def lease_seconds(self, agency: Agency) -> int | None:
+    def lease_seconds(self, agency: str) -> int | None:
         """How long a lease of the agency holds; None for the gate's own default."""
-        entry = self.agencies.get(agency)
+        entry = self._entry(agency)
         return None if entry is None else entry.lease_seconds
 
-    def signing_key(self, agency: Agency, key_id: str) -> bytes | None:
+    def signing_key(self, agency: str, key_id: str) -> bytes | None:
         """The agency's Ed25519 public key of that id, raw."""
-        entry = self.agencies.get(agency)
+        entry = self._entry(agency)
         keys = () if entry is None else entry.signing_keys
-        return next((key.raw for key in keys if key.id == key_id), None)
+        return next((key.public_key for key in keys if key.id == key_id), None)
 
-    def facts_key(self) -> tuple[str, bytes] | None:
-        """The id and the raw X25519 public key that facts are sealed to now; None before the gate has one."""
-        return (self.gate.facts_keys[0].id, self.gate.facts_keys[0].raw) if self.gate.facts_keys else None
+    def facts_key(self) -> PublicKey | None:
+        """The X25519 public key that facts are sealed to now; None before the gate has one."""
+        return self.gate.facts_keys[0] if self.gate.facts_keys else None
+
+    def _entry(self, agency: str) -> AgencyEntry | None:
+        return next((entry for known, entry in self.agencies.items() if known == agency), None)

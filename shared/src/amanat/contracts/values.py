@@ -111,10 +111,13 @@ Barcode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0
 ReferralCode = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
 """An agency's code of a case, in its normal form."""
 
-Sealed = Annotated[
+Base64 = Annotated[
     bytes,
     BeforeValidator(_from_base64),
     PlainSerializer(_to_base64, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
-"""Ciphertext; base64 in JSON."""
+"""Bytes; standard base64 in JSON."""
+
+Sealed = Base64
+"""Ciphertext."""
