@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +50,9 @@ def http(clock: Clock) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://issuer")
 
 
-def form(key: ECKey = KEY, header: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, str]:
+def form(key: ECKey = KEY, **changes: Any) -> dict[str, str]:
     claims = {"iss": CLIENT, "sub": CLIENT, "aud": ISSUER, "jti": "one", "iat": NOW, "exp": NOW + 60} | changes
-    assertion = jwt.encode(
-        {"alg": "ES256"} | dict(header or {}), {k: v for k, v in claims.items() if v is not None}, key
-    )
+    assertion = jwt.encode({"alg": "ES256"}, {name: v for name, v in claims.items() if v is not None}, key)
     return {
         "grant_type": "client_credentials",
         "client_id": CLIENT,

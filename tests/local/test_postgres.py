@@ -72,7 +72,7 @@ def test_passwords_and_data_are_readable_by_their_owner_alone(postgres: Postgres
 
 def test_stopping_leaves_no_process(tmp_path: Path) -> None:
     running = Postgres.start(tmp_path / "cluster", durable=False)
-    members = family(running.pid)
+    members = family(running.pid or 0)
     running.stop()
     assert len(members) > 1
     assert not [member for member in members if runs(member)]
@@ -85,7 +85,7 @@ def test_without_user_namespaces_a_copy_runs_as_nobody(tmp_path: Path, monkeypat
     running = Postgres.start(tmp_path / "cluster")
     try:
         running.create_database("intake")
-        assert family(running.pid)[0].username() == "nobody"
+        assert family(running.pid or 0)[0].username() == "nobody"
     finally:
         running.stop()
         shutil.rmtree(running.account.home.parent)

@@ -113,11 +113,9 @@ class Postgres:
         return self.folder / "postgres.log"
 
     @property
-    def pid(self) -> int:
-        """Process id of the postmaster."""
-        if self.process is None:
-            raise NotReady("PostgreSQL is not running")
-        return self.process.pid
+    def pid(self) -> int | None:
+        """Process id of the postmaster; none when it does not run."""
+        return self.process.pid if self.process is not None and self.process.poll() is None else None
 
     def resume(self) -> None:
         """Starts the server again after `kill` or `stop`, on the same folder and port."""
