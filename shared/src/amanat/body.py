@@ -57,7 +57,7 @@ class BodyGuard:
         try:
             body = await self._read(scope, headers, receive)
         except Refused as refused:
-            answer = problems.response(refused, headers.get("accept-language", ""))
+            answer = problems.render(scope, refused)
             answer.headers["Connection"] = "close"  # what is left of the body is not read
             await answer(scope, receive, send)
             return

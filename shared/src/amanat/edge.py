@@ -68,7 +68,7 @@ class Edge:
                     telemetry.FAULTS.labels(self._service, type(error).__name__).inc()
                     _log.error("request failed", fault=telemetry.shape(error))
                 if status == 0:
-                    await problems.response(refused, headers.get("accept-language", ""))(scope, receive, answer)
+                    await problems.render(scope, refused)(scope, receive, answer)
                 # else the server ends the connection, so that the client sees an answer cut short
             finally:
                 took = time.perf_counter() - began

@@ -52,13 +52,15 @@ def create_app(
     lifespan: Lifespan | None = None,
     bodies: Mapping[str, BodyRule] | None = None,
     body_limit: int = BodyRule().limit,
+    renderers: Mapping[str, problems.Renderer] | None = None,
     verifier: Verifier | None = None,
 ) -> FastAPI:
     """The service's app.
 
     `service` is an agency's name, whose tokens alone `require` then accepts, or another name (`intake-gate`), for
     which only `require(..., any_agency=True)` opens a route. `bodies` maps path prefixes to what they take
-    (`{"/fhir": body.FHIR}`); everything else takes JSON up to `body_limit` bytes. `app.state` gets `settings`,
+    (`{"/fhir": body.FHIR}`); everything else takes JSON up to `body_limit` bytes. `renderers`
+    maps path prefixes to another form of refusals (FHIR's OperationOutcome). `app.state` gets `settings`,
     `verifier`, `limits`, `agency`, `service` and `checks` before `lifespan` runs.
     """
     keys = httpx.AsyncClient(verify=ssl.create_default_context(), trust_env=False, follow_redirects=False)
@@ -94,6 +96,7 @@ def create_app(
             HTTPException: _on_http,
         },
     )
+    app.state.renderers = dict(renderers or {})
     app.state.settings = settings
     app.state.service = service
     app.state.agency = Agency(service) if service in set(Agency) else None

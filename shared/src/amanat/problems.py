@@ -6,13 +6,15 @@ Urdu when Accept-Language prefers it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from amanat import errors, telemetry
 from amanat.errors import InvalidInput, MalformedBody, Refused
@@ -20,6 +22,9 @@ from amanat.inputs import field_errors, names_in
 
 TYPE_BASE = "https://amanat.pk/problems/"
 MEDIA_TYPE = "application/problem+json"
+
+Renderer = Callable[[Refused, str], Response]
+"""Takes the refusal and the Accept-Language header; for clients that know another form (FHIR's OperationOutcome)."""
 
 
 class ServerFault(Refused):
@@ -149,7 +154,17 @@ def _with_status(status: int) -> Refused:
     return other()
 
 
-async def on_refused(request: Request, error: Exception) -> ProblemResponse:
+def render(scope: Scope, refused: Refused) -> Response:
+    """The refusal as this address shows refusals: a problem, or what `create_app(renderers=…)` says for its prefix."""
+    accept_language = Headers(scope=scope).get("accept-language", "")
+    renderers: Mapping[str, Renderer] = scope["app"].state.renderers
+    for prefix, renderer in renderers.items():
+        if scope["path"] == prefix or scope["path"].startswith(prefix + "/"):
+            return renderer(refused, accept_language)
+    return response(refused, accept_language)
+
+
+async def on_refused(request: Request, error: Exception) -> Response:
     refused: Refused
     if isinstance(error, Refused):
         refused = error
@@ -159,7 +174,7 @@ async def on_refused(request: Request, error: Exception) -> ProblemResponse:
         refused = of_http(error)
     else:
         refused = ServerFault()
-    return response(refused, request.headers.get("accept-language", ""))
+    return render(request.scope, refused)
 
 
 def _known_names(request: Request) -> frozenset[str]:

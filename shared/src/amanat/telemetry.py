@@ -107,6 +107,9 @@ class _NoExceptionText(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.exc_text = None
+        if record.name == "asyncio":
+            # below its first line, and after these words, it quotes tasks, arguments and exceptions
+            record.msg, record.args = str(record.msg).split("\n", 1)[0].split(" in callback", 1)[0], ()
         record.args = tuple(_named(arg) for arg in record.args) if isinstance(record.args, tuple) else record.args
         return True
 
