@@ -55,8 +55,8 @@ class FactSealer:
         current = directory.facts_key()
         if current is None:
             raise BadSigningKey("the directory lists no facts key of the gate")
-        self._gate_key_id = current[0]
-        self._gate_key = X25519PublicKey.from_public_bytes(current[1])
+        self._gate_key_id = current.id
+        self._gate_key = X25519PublicKey.from_public_bytes(current.public_key)
 
     @classmethod
     def from_files(cls, agency: str, signing_key_file: str | Path, directory: Directory | str | Path) -> FactSealer:
@@ -111,7 +111,7 @@ class FactOpener:
         listed = directory if isinstance(directory, Directory) else Directory.load(directory)
         for each in listed.gate.facts_keys:
             here = keys.get(each.id)
-            if here is None or here.public_key().public_bytes_raw() != each.raw:
+            if here is None or here.public_key().public_bytes_raw() != each.public_key:
                 raise BadSigningKey("a facts key that the directory lists is not in the gate's directory of keys")
         return cls(keys, listed)
 
@@ -184,7 +184,7 @@ def _listed_id(agency: Agency, key: Ed25519PrivateKey, directory: Directory) -> 
     public = key.public_key().public_bytes_raw()
     entry = directory.agencies.get(agency)
     for listed in entry.signing_keys if entry is not None else ():
-        if listed.raw == public:
+        if listed.public_key == public:
             return listed.id
     raise BadSigningKey("the directory does not list this signing key for this agency")
 
