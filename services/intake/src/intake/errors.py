@@ -1,0 +1,51 @@
+"""What intake refuses, and how it says so."""
+
+from amanat.errors import Conflict, FieldError, InvalidInput, Refused
+
+__all__ = ["AlreadyCorrected", "KitExists", "OneIdentifier", "UnknownCell", "UnknownPurpose", "UnknownRecipient"]
+
+
+class AlreadyCorrected(Conflict):
+    code = "already-corrected"
+    title = "That record was corrected already; correct the newest one"
+    title_ur = "یہ اندراج پہلے ہی درست کیا جا چکا ہے؛ تازہ ترین کو درست کیجیے"
+
+
+class KitExists(Conflict):
+    code = "kit-exists"
+    title = "A kit with this barcode is open already"
+    title_ur = "اس بارکوڈ کی کٹ پہلے سے کھلی ہے"
+
+
+class UnknownCell(Refused):
+    status, code = 422, "unknown-cell"
+    title = "Name one of the cells that this client serves"
+    title_ur = "ان سیلوں میں سے ایک کا نام دیجیے جن کے لیے یہ نظام کام کرتا ہے"
+
+
+class OneIdentifier(Refused):
+    status, code = 422, "one-identifier"
+    title = "Search by exactly one identifier"
+    title_ur = "تلاش کے لیے صرف ایک شناخت دیجیے"
+
+
+def unknown_recipient(pointer: str) -> InvalidInput:
+    """The directory has no such organisation, or it does not serve this cell."""
+    return UnknownRecipient([FieldError(pointer=pointer, code="unknown-recipient", message="not in the directory")])
+
+
+def unknown_purpose(pointer: str) -> InvalidInput:
+    """The purpose is not the one for which this agency receives anything."""
+    return UnknownPurpose([FieldError(pointer=pointer, code="unknown-purpose", message="not this agency's purpose")])
+
+
+class UnknownRecipient(InvalidInput):
+    code = "unknown-recipient"
+    title = "The directory knows no such recipient for this cell"
+    title_ur = "اس سیل کے لیے ایسا کوئی ادارہ فہرست میں نہیں"
+
+
+class UnknownPurpose(InvalidInput):
+    code = "unknown-purpose"
+    title = "This recipient receives nothing for that purpose"
+    title_ur = "اس ادارے کو اس مقصد کے لیے کچھ نہیں بھیجا جاتا"

@@ -1,0 +1,137 @@
+"""Writes what a plan says, in the one order in which locks are taken: referrals, keys, shares, outbox, ledger."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat import ledger, outbox
+from amanat.kek import RequestSecret
+from intake.models import keys, referrals, request_secrets, shares, timeline
+
+SOURCE = "/intake/gate"
+KEY_FENCE = 4_246_001  # advisory lock: shared while a key is minted, exclusive while a generation ends
+
+
+async def hold_generation(session: AsyncSession) -> None:
+    """Keep the current key generation from being retired before this transaction ends. Taken before any row lock."""
+    await session.execute(text("SELECT pg_advisory_xact_lock_shared(:fence)"), {"fence": KEY_FENCE})
+
+
+async def apply(
+    session: AsyncSession,
+    *,
+    tenant: str,
+    case: str,
+    changes: Any,
+    secret: RequestSecret | None,
+    ledger_entries: list[dict[str, Any]],
+    now: datetime,
+) -> None:
+    """Write a plan's changes for one case whose row and referrals the caller has locked.
+
+    Ending a share deletes its keys and cancels its unpublished disclosures here, in the withdrawal's own transaction.
+    """
+    for referral in changes.referrals.values():
+        await session.execute(
+            update(referrals)
+            .where(referrals.c.tenant == tenant, referrals.c.code == referral.code)
+            .values(
+                state=referral.state,
+                consent_version=referral.consent_version,
+                next_seq=referral.next_seq,
+                **({"opened_at": now} if _opened_now(changes, referral.code) else {}),
+            )
+        )
+    for code, share, _ in changes.shares_ended:
+        await session.execute(
+            delete(keys).where(
+                keys.c.tenant == tenant,
+                keys.c.referral == code,
+                keys.c.category == share.category,
+                keys.c.epoch <= share.epoch,
+            )
+        )
+    if secret is not None:
+        await session.execute(
+            insert(request_secrets).values(
+                id=secret.secret_id, tenant=tenant, generation=secret.generation, sealed=secret.sealed
+            )
+        )
+        await session.execute(
+            insert(keys),
+            [
+                {
+                    "key_id": key.key_id,
+                    "tenant": tenant,
+                    "referral": key.referral,
+                    "category": key.category,
+                    "epoch": key.epoch,
+                    "secret_id": secret.secret_id,
+                    "wrap": key.wrap,
+                    "created_at": now,
+                }
+                for key in changes.keys
+            ],
+        )
+    for code, share, latest in changes.shares_ended:
+        await session.execute(
+            update(shares)
+            .where(
+                shares.c.tenant == tenant,
+                shares.c.referral == code,
+                shares.c.category == share.category,
+                shares.c.epoch == share.epoch,
+            )
+            .values(ended_at=now, closed_no_later_than=latest)
+        )
+    for code, share in changes.shares_prolonged:
+        await session.execute(
+            update(shares)
+            .where(
+                shares.c.tenant == tenant,
+                shares.c.referral == code,
+                shares.c.category == share.category,
+                shares.c.epoch == share.epoch,
+            )
+            .values(until=share.until)
+        )
+    if changes.shares_opened:
+        await session.execute(
+            insert(shares),
+            [
+                {
+                    "tenant": tenant,
+                    "referral": code,
+                    "category": share.category,
+                    "epoch": share.epoch,
+                    "opened_at": now,
+                    "until": share.until,
+                }
+                for code, share in changes.shares_opened
+            ],
+        )
+    if changes.timeline:
+        await session.execute(
+            insert(timeline), [{"tenant": tenant, "case_code": case, **entry} for entry in changes.timeline]
+        )
+    for code, share, _ in changes.shares_ended:
+        await outbox.cancel(session, referral=code, category=share.category, epoch_upto=share.epoch)
+    for outgoing in changes.outgoing:
+        await outbox.add(
+            session,
+            topic=f"disclosures.{outgoing.agency}",
+            event=outgoing.event,
+            event_id=outgoing.event_id,
+            tenant=tenant,
+            seq=outgoing.seq,
+            now=now,
+            source=SOURCE,
+        )
+    for entry in ledger_entries:
+        await ledger.append(session, tenant, entry)
+
+
+def _opened_now(changes: Any, code: str) -> bool:
+    return any(e["kind"] == "referral_opened" and e["referral"] == code for e in changes.timeline)

@@ -1,0 +1,110 @@
+"""Kits and the halves of their custody. Halves are append-only; a match joins a release with its receipt."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, and_, exists, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.consent import Access
+from intake.models import custody_halves, custody_matches, kits
+from intake.repository.cases import own_only
+
+
+async def add_kit(session: AsyncSession, *, tenant: str, barcode: str, case: str, now: datetime) -> None:
+    """Open a kit; a barcode that this cell used already raises IntegrityError."""
+    await session.execute(insert(kits).values(tenant=tenant, barcode=barcode, case_code=case, opened_at=now))
+
+
+async def find_kit(session: AsyncSession, tenants: Collection[str], barcode: str) -> Row[Any] | None:
+    """The kit of this barcode at one of these cells."""
+    statement = select(kits).where(kits.c.tenant.in_(tenants), kits.c.barcode == barcode)
+    return (await session.execute(statement)).one_or_none()
+
+
+async def barcodes_of(session: AsyncSession, tenant: str, case: str) -> list[str]:
+    """Barcodes of the case's kits, oldest first."""
+    statement = (
+        select(kits.c.barcode)
+        .where(kits.c.tenant == tenant, kits.c.case_code == case)
+        .order_by(kits.c.opened_at, kits.c.barcode)
+    )
+    return list((await session.execute(statement)).scalars())
+
+
+async def read_kits(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[Row[Any]]:
+    """The case's kits, oldest first."""
+    statement = (
+        select(kits)
+        .where(kits.c.tenant == tenant, kits.c.case_code == case, own_only(access))
+        .order_by(kits.c.opened_at, kits.c.barcode)
+    )
+    return (await session.execute(statement)).all()
+
+
+async def add_half(session: AsyncSession, values: dict[str, Any]) -> None:
+    """Append one sealed half."""
+    await session.execute(insert(custody_halves).values(**values))
+
+
+async def read_halves(
+    session: AsyncSession, access: Access, tenant: str, barcodes: Collection[str]
+) -> Sequence[Row[Any]]:
+    """The halves of these kits in the order in which the cell learned of them, with their match."""
+    statement = (
+        select(custody_halves, custody_matches.c.release_id, custody_matches.c.receipt_id)
+        .outerjoin(
+            custody_matches,
+            and_(
+                custody_matches.c.tenant == custody_halves.c.tenant,
+                (custody_matches.c.release_id == custody_halves.c.id)
+                | (custody_matches.c.receipt_id == custody_halves.c.id),
+            ),
+        )
+        .where(custody_halves.c.tenant == tenant, custody_halves.c.barcode.in_(barcodes), own_only(access))
+        .order_by(custody_halves.c.position)
+    )
+    return (await session.execute(statement)).all()
+
+
+async def oldest_open(
+    session: AsyncSession,
+    tenant: str,
+    barcode: str,
+    half: str,
+    holder: tuple[str, str],
+    counterpart: tuple[str, str],
+) -> Row[Any] | None:
+    """The oldest unmatched half of this kind that `holder` recorded towards `counterpart`, both (agency, organisation).
+
+    The kit's case is locked by the caller, so that two receipts never take the same release.
+    """
+    matched = exists().where(
+        custody_matches.c.tenant == custody_halves.c.tenant,
+        (custody_matches.c.release_id == custody_halves.c.id) | (custody_matches.c.receipt_id == custody_halves.c.id),
+    )
+    statement = (
+        select(custody_halves)
+        .where(
+            custody_halves.c.tenant == tenant,
+            custody_halves.c.barcode == barcode,
+            custody_halves.c.half == half,
+            custody_halves.c.holder_agency == holder[0],
+            custody_halves.c.holder_organisation == holder[1],
+            custody_halves.c.counterpart_agency == counterpart[0],
+            custody_halves.c.counterpart_organisation == counterpart[1],
+            ~matched,
+        )
+        .order_by(custody_halves.c.at, custody_halves.c.position)
+        .limit(1)
+    )
+    return (await session.execute(statement)).one_or_none()
+
+
+async def add_match(session: AsyncSession, *, tenant: str, release: UUID, receipt: UUID, now: datetime) -> None:
+    """Join a release with its receipt."""
+    await session.execute(
+        insert(custody_matches).values(tenant=tenant, release_id=release, receipt_id=receipt, matched_at=now)
+    )

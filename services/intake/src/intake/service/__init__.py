@@ -1,0 +1,1 @@
+"""Intake's use cases: plain functions of a session, who asks, what, and when."""

@@ -1,0 +1,225 @@
+"""Opening a case, adding to it, finding it, reading it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.principal import Principal
+from amanat.categories import Agency
+from amanat.clocks import due
+from amanat.codes import PREFIX, new_code
+from amanat.consent import ADULT, own
+from amanat.contracts.records import RECORDS, Person, Record, categories_in
+from amanat.errors import NotFound
+from amanat.inputs import invalid_input
+from intake import schemas
+from intake.errors import AlreadyCorrected, OneIdentifier, UnknownCell
+from intake.repository import cases
+from intake.repository import changes as changes_repository
+from intake.service import consents as consent_service
+from intake.service.instruments import Instruments
+from intake.service.loading import LoadedCase, disclose_all, load, plan_all, save, save_document, setting_of
+from intake.service.sharing import Changes
+
+INDEXED = ("mlc_number", "cnic", "hospital_record_number")
+Author = tuple[Agency, str]
+
+
+async def open_case(
+    session: AsyncSession, principal: Principal, body: schemas.NewCase, now: datetime, instruments: Instruments
+) -> schemas.CaseOpened:
+    """Opens a case with its records, consents, referrals, clocks; all or nothing, in this one transaction.
+
+    Raises UnknownCell, UnknownRecipient, UnknownPurpose. A missing consent is no error: the referral waits.
+    """
+    tenant = cell_of(principal, body.cell)
+    consent_service.check_recipients(body, tenant, instruments)
+    await changes_repository.hold_generation(session)
+    code = new_code(PREFIX[Agency.INTAKE], instruments.randomness)
+    age = age_in_years(body.person, now.date())
+    minor = age is None or age < ADULT  # unknown counts as a child where images are concerned
+    await cases.add_case(
+        session, tenant=tenant, code=code, now=now, presented_at=body.presented_at, minor=minor
+    )
+    author = (Agency.INTAKE, tenant)
+    documents = [
+        await save_document(
+            session, tenant, code, kind, record,
+            author=author, referral=None, corrects=None, reason=None, instruments=instruments, now=now,
+        )
+        for kind, record in records_of(body)
+    ]  # fmt: skip
+    await _index(session, tenant, code, body.person, instruments)
+    case = LoadedCase(tenant, code, minor, 1, frozenset(), documents, [], [])
+    changes = Changes()
+    changes.timeline.append(entry(now, "case_opened"))
+    changes.ledger.append(("case_opened", code, {}))
+    for terms in body.consents:
+        await consent_service.add_grant(
+            session, case, changes, terms, person=body.person, guardian_is_accused=body.guardian_is_accused,
+            instruments=instruments, now=now,
+        )  # fmt: skip
+    await consent_service.add_referrals(session, case, changes, body.referrals, instruments, now)
+    await _start_clocks(session, tenant, code, body, instruments, now)
+    minter = instruments.minter()
+    plan_all(changes, case, setting_of(case, minter, instruments, now))
+    await save(session, case, changes, minter, instruments, now)
+    return schemas.CaseOpened(case=code, referrals=consent_service.states(case, instruments))
+
+
+async def add_record(
+    session: AsyncSession,
+    principal: Principal,
+    code: str,
+    body: schemas.NewRecord,
+    now: datetime,
+    instruments: Instruments,
+) -> schemas.RecordAdded:
+    """Appends a document, or a correction that replaces one and keeps it; agencies that share it get the new whole.
+
+    Raises NotFound, AlreadyCorrected, InvalidInput with pointers below /record.
+    """
+    record = parse_record(body.kind, body.record)
+    case = await load(session, own(principal), principal.cells, code, instruments)
+    touched = set(categories_in(record))
+    if body.corrects is not None:
+        corrected = next((d for d in case.documents if d.record_id == body.corrects), None)
+        if corrected is None or corrected.kind != body.kind or corrected.author_agency is not Agency.INTAKE:
+            raise AlreadyCorrected
+        touched |= categories_in(corrected.record)
+        case.documents.remove(corrected)
+    document = await save_document(
+        session, case.tenant, code, body.kind, record,
+        author=(Agency.INTAKE, case.tenant), referral=None, corrects=body.corrects, reason=body.reason,
+        instruments=instruments, now=now,
+    )  # fmt: skip
+    case.documents.append(document)
+    if isinstance(record, Person):
+        await _index(session, case.tenant, code, record, instruments)
+    changes = Changes()
+    kind = "record_added" if body.corrects is None else "record_corrected"
+    changes.timeline.append(entry(now, kind, record=body.kind))
+    changes.ledger.append((kind, code, {"record": str(document.record_id)}))
+    if body.kind == "examination":
+        await cases.stop_clock(session, case.tenant, code, ("examination",), now)
+    minter = instruments.minter()
+    disclose_all(changes, case, touched, setting_of(case, minter, instruments, now))
+    await save(session, case, changes, minter, instruments, now)
+    return schemas.RecordAdded(case=code, record=document.record_id)
+
+
+async def search(
+    session: AsyncSession, principal: Principal, body: schemas.CaseSearch, instruments: Instruments
+) -> schemas.CasesFound:
+    """Codes of this client's own cases that bear the identifier. Raises OneIdentifier unless exactly one is given."""
+    given = [(name, value) for name in INDEXED if (value := getattr(body, name)) is not None]
+    if len(given) != 1:
+        raise OneIdentifier
+    [(field, value)] = given
+    digests = [instruments.index.index(cell, field, value) for cell in principal.cells]
+    found = await cases.find_by_index(session, own(principal), principal.cells, field, digests)
+    return schemas.CasesFound(cases=tuple(found))
+
+
+def parse_record(kind: str, content: Mapping[str, Any]) -> Record:
+    """A document of this kind. Raises InvalidInput that points at known fields and echoes nothing."""
+    try:
+        return RECORDS[kind].model_validate(dict(content))
+    except ValidationError as error:
+        raise invalid_input(error, RECORDS[kind], within="/record") from None
+
+
+def cell_of(principal: Principal, named: str | None) -> str:
+    """The cell that a client speaks for. Raises UnknownCell unless it is unambiguous and the client's own."""
+    if named is None and len(principal.cells) == 1:
+        return next(iter(principal.cells))
+    if named is None or named not in principal.cells:
+        raise UnknownCell
+    return named
+
+
+def records_of(body: schemas.NewCase) -> list[tuple[str, Record]]:
+    """The documents of an intake with their kinds; parts not sent are left out."""
+    parts: list[tuple[str, Record | None]] = [
+        ("person", body.person),
+        ("safe_contact", body.contact),
+        ("incident", body.incident),
+        ("examination", body.examination),
+        ("care_note", body.care),
+        ("counselling_note", body.counselling),
+        *(("digital_item", item) for item in body.digital),
+        *(("image", image) for image in body.images),
+    ]
+    return [(kind, record) for kind, record in parts if record is not None]
+
+
+def age_in_years(person: Person | None, today: date) -> int | None:
+    """Completed years by the birth date, else the age stated, else None."""
+    if person is None:
+        return None
+    if person.birth_date is not None:
+        born = person.birth_date
+        return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+    return person.age_years_stated
+
+
+def adult_on(person: Person | None) -> date | None:
+    """Her 18th birthday, where the birth date is known; a 29 February becomes 1 March."""
+    if person is None or person.birth_date is None:
+        return None
+    born = person.birth_date
+    try:
+        return born.replace(year=born.year + ADULT)
+    except ValueError:
+        return date(born.year + ADULT, 3, 1)
+
+
+def entry(at: datetime, kind: str, **detail: Any) -> dict[str, Any]:
+    """A timeline entry of the cell's own."""
+    return {"at": at, "kind": kind, "agency": None, "organisation": None, "referral": None, "detail": detail}
+
+
+async def _index(
+    session: AsyncSession, tenant: str, code: str, person: Person | None, instruments: Instruments
+) -> None:
+    if person is None:
+        return
+    digests = {}
+    for name in INDEXED:
+        value = getattr(person, name)
+        if value is not None:
+            digest = instruments.index.index(tenant, name, value)
+            if digest not in await cases.has_index(session, tenant, code, name):
+                digests[name] = digest
+    await cases.add_index(session, tenant=tenant, case=code, digests=digests)
+
+
+async def _start_clocks(
+    session: AsyncSession,
+    tenant: str,
+    code: str,
+    body: schemas.NewCase,
+    instruments: Instruments,
+    now: datetime,
+) -> None:
+    triggers = {"presentation": body.presented_at or now}
+    if body.incident is not None and body.incident.occurred_at is not None:
+        triggers["incident"] = body.incident.occurred_at
+    rows = [row for trigger, at in triggers.items() for row in due(instruments.clock_rules, trigger, at)]
+    await cases.start_clocks(
+        session,
+        tenant,
+        code,
+        [{"kind": r.kind, "trigger_at": r.trigger_at, "due_at": r.due_at, "source": r.source} for r in rows],
+    )
+
+
+def first_row(rows: Sequence[Row[Any]]) -> Row[Any]:
+    """The first row of a look's answer. Raises NotFound when there is none."""
+    if not rows:
+        raise NotFound
+    return rows[0]

@@ -1,0 +1,314 @@
+"""Consents given and taken back. What follows from them for each agency is decided in `sharing.plan`."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.principal import Principal
+from amanat.categories import Agency, Category
+from amanat.codes import PREFIX, new_code
+from amanat.consent import ConsentGiven, ConsentWithdrawn, Grant, GrantTerms, fold, missing_deciders, own
+from amanat.contracts.records import Person
+from amanat.errors import FieldError, InvalidInput, NotFound
+from intake import schemas
+from intake.errors import unknown_purpose, unknown_recipient
+from intake.repository import consents
+from intake.service import cases as case_service
+from intake.service.instruments import Instruments
+from intake.service.loading import LoadedCase, load, load_events, load_grants, plan_all, save, save_event, setting_of
+from intake.service.sharing import Changes, Referral
+
+CLOCK_SKEW_S = 300
+
+
+def check_recipients(body: schemas.NewCase, cell: str, instruments: Instruments) -> None:
+    """Every recipient and purpose must be the directory's. Raises UnknownRecipient or UnknownPurpose."""
+    for number, terms in enumerate(body.consents):
+        check_terms(terms, f"/consents/{number}", cell, instruments)
+    for number, recipient in enumerate(body.referrals):
+        if not instruments.directory.serves(recipient.agency, recipient.organisation, cell):
+            raise unknown_recipient(f"/referrals/{number}")
+
+
+def check_terms(terms: GrantTerms, pointer: str, cell: str, instruments: Instruments) -> None:
+    """Raises UnknownRecipient or UnknownPurpose for one consent."""
+    recipient = terms.recipient
+    if not instruments.directory.serves(recipient.agency, recipient.organisation, cell):
+        raise unknown_recipient(f"{pointer}/recipient")
+    if terms.purpose is not None and terms.purpose != instruments.directory.purpose(recipient.agency):
+        raise unknown_purpose(f"{pointer}/purpose")
+
+
+async def add_grant(
+    session: AsyncSession,
+    case: LoadedCase,
+    changes: Changes,
+    terms: GrantTerms,
+    *,
+    person: Person | None,
+    guardian_is_accused: bool,
+    instruments: Instruments,
+    now: datetime,
+) -> UUID:
+    """Records one consent and makes sure that its recipient has a referral. Raises InvalidInput for a future one."""
+    if terms.given_at is not None and (terms.given_at - now).total_seconds() > CLOCK_SKEW_S:
+        raise InvalidInput([FieldError(pointer="/given_at", code="in-the-future", message="lies in the future")])
+    given = terms.given_at if terms.given_at is not None and terms.given_at < now else now
+    terms = terms.model_copy(
+        update={"purpose": instruments.directory.purpose(terms.recipient.agency), "given_at": given}
+    )
+    consent_id = instruments.new_id()
+    event = ConsentGiven(
+        consent_id=consent_id,
+        terms=terms,
+        age_years=case_service.age_in_years(person, now.date()),
+        guardian_is_accused=guardian_is_accused,
+        adult_on=case_service.adult_on(person),
+        recorded_at=now,
+    )
+    await save_event(session, case.tenant, case.code, event, "given", instruments, now)
+    case.grants = case.grants | fold([event])
+    recipient = schemas.Recipient(agency=terms.recipient.agency, organisation=terms.recipient.organisation)
+    await add_referrals(session, case, changes, [recipient], instruments, now)
+    changes.timeline.append(
+        {
+            **case_service.entry(now, "consent_given", consent=str(consent_id), categories=sorted(terms.categories)),
+            "agency": terms.recipient.agency,
+            "organisation": terms.recipient.organisation,
+        }
+    )
+    changes.ledger.append(("consent_given", case.code, {"consent": str(consent_id)}))
+    return consent_id
+
+
+async def add_referrals(
+    session: AsyncSession,
+    case: LoadedCase,
+    changes: Changes,
+    recipients: Iterable[schemas.Recipient],
+    instruments: Instruments,
+    now: datetime,
+) -> None:
+    """Asks for referrals that the case does not have yet; each waits until `plan` finds a valid grant for it."""
+    for recipient in recipients:
+        if find_referral(case, recipient.agency, recipient.organisation) is not None:
+            continue
+        referral = Referral(
+            code=new_code(PREFIX[recipient.agency], instruments.randomness),
+            agency=recipient.agency,
+            organisation=recipient.organisation,
+            purpose=instruments.directory.purpose(recipient.agency),
+            state="waiting_for_consent",
+            consent_version=0,
+            next_seq=1,
+            shares={},
+            last_epochs={},
+        )
+        await consents.add_referral(
+            session,
+            {
+                "tenant": case.tenant,
+                "code": referral.code,
+                "case_code": case.code,
+                "agency": referral.agency,
+                "organisation": referral.organisation,
+                "purpose": referral.purpose,
+                "state": referral.state,
+                "progress": "sent",
+                "requested_at": now,
+            },
+        )
+        case.referrals = sorted([*case.referrals, referral], key=lambda known: known.code)
+
+
+async def give(
+    session: AsyncSession,
+    principal: Principal,
+    code: str,
+    terms: GrantTerms,
+    now: datetime,
+    instruments: Instruments,
+) -> schemas.ConsentRecorded:
+    """Records a consent on an open case and discloses what it newly allows. Raises NotFound, UnknownRecipient."""
+    case = await load(session, own(principal), principal.cells, code, instruments)
+    check_terms(terms, "", case.tenant, instruments)
+    person = next((d.record for d in reversed(case.documents) if isinstance(d.record, Person)), None)
+    changes = Changes()
+    consent_id = await add_grant(
+        session, case, changes, terms,
+        person=person if isinstance(person, Person) else None,
+        guardian_is_accused=await _guardian_is_accused(session, principal, case, instruments),
+        instruments=instruments, now=now,
+    )  # fmt: skip
+    minter = instruments.minter()
+    plan_all(changes, case, setting_of(case, minter, instruments, now))
+    await save(session, case, changes, minter, instruments, now)
+    referral = find_referral(case, terms.recipient.agency, terms.recipient.organisation)
+    [state] = states(case, instruments, only=referral)
+    return schemas.ConsentRecorded(case=code, consent=consent_id, referral=state)
+
+
+async def withdraw(
+    session: AsyncSession,
+    principal: Principal,
+    code: str,
+    consent: UUID,
+    body: schemas.Withdrawal,
+    now: datetime,
+    instruments: Instruments,
+) -> schemas.WithdrawalDone:
+    """Takes a consent back, whole or in part, at once: keys deleted, tombstones out, in this transaction.
+
+    Needs the key-encryption key only if something else is newly shared, which a withdrawal never does: the gate may be
+    away. Repeating it changes nothing. Raises NotFound.
+    """
+    case = await load(session, own(principal), principal.cells, code, instruments, mints=False)
+    grant = next((grant for grant in case.grants if grant.grant_id == consent), None)
+    if grant is None:
+        raise NotFound
+    categories = frozenset(body.categories) if body.categories is not None else None
+    referral = find_referral(case, grant.agency, grant.organisation)
+    if referral is None:
+        raise NotFound
+    event = ConsentWithdrawn(
+        consent_id=consent,
+        agency=grant.agency,
+        organisation=grant.organisation,
+        categories=categories,
+        withdrawn_at=now,
+    )
+    await save_event(session, case.tenant, code, event, "withdrawn", instruments, now)
+    case.grants = await load_grants(session, own(principal), case.tenant, code, instruments)
+    changes = Changes()
+    changes.timeline.append(
+        {
+            **case_service.entry(now, "consent_withdrawn", consent=str(consent), categories=sorted(categories or ())),
+            "agency": grant.agency,
+            "organisation": grant.organisation,
+        }
+    )
+    changes.ledger.append(("consent_withdrawn", code, {"consent": str(consent)}))
+    minter = instruments.minter()
+    plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
+    await save(session, case, changes, minter, instruments, now)
+    asked = _asked(grant, categories)
+    return schemas.WithdrawalDone(
+        case=code,
+        consent=consent,
+        withdrawn_at=now,
+        endings=tuple(
+            ending
+            for ending in await endings(session, principal, case.tenant, code)
+            if (ending.agency, ending.organisation) == (grant.agency, grant.organisation) and ending.category in asked
+        ),
+        still_shared=tuple(sorted(_shared_now(case, referral) & asked)),
+    )
+
+
+async def show(
+    session: AsyncSession, principal: Principal, tenant: str, code: str, now: datetime, instruments: Instruments
+) -> schemas.ConsentsShown:
+    """All consents of a case that the caller has looked up already, with what withdrawals have reached."""
+    grants = await load_grants(session, own(principal), tenant, code, instruments)
+    shown = []
+    for grant in sorted(grants, key=lambda grant: (grant.given_at, str(grant.grant_id))):
+        missing = missing_deciders(grant, instruments.age_rules)
+        shown.append(
+            schemas.ConsentShown(
+                consent=grant.grant_id,
+                agency=grant.agency,
+                organisation=grant.organisation,
+                categories=tuple(sorted(grant.categories)),
+                purpose=grant.purpose,
+                basis=grant.basis,
+                given_at=grant.given_at,
+                expires_at=grant.expires_at,
+                valid=not missing
+                and bool(grant.categories)
+                and (grant.expires_at is None or grant.expires_at > now),
+                missing=missing,
+            )
+        )
+    return schemas.ConsentsShown(
+        case=code, consents=tuple(shown), endings=await endings(session, principal, tenant, code)
+    )
+
+
+async def endings(
+    session: AsyncSession, principal: Principal, tenant: str, code: str
+) -> tuple[schemas.AgencyEnding, ...]:
+    """Every category that ended: the agency's own word, or the moment at which its leases are over at the latest."""
+    rows = await consents.read_endings(session, own(principal), tenant, code)
+    return tuple(
+        schemas.AgencyEnding(
+            agency=Agency(row.agency),
+            organisation=row.organisation,
+            category=Category(row.category),
+            confirmed_at=row.confirmed_at,
+            closed_no_later_than=None if row.confirmed_at is not None else row.closed_no_later_than,
+        )
+        for row in rows
+    )
+
+
+def states(
+    case: LoadedCase, instruments: Instruments, only: Referral | None = None
+) -> tuple[schemas.ReferralState, ...]:
+    """How each referral stands, with what valid grants still lack."""
+    return tuple(
+        state_of(referral, "sent", case.grants, instruments)
+        for referral in case.referrals
+        if only is None or referral.code == only.code
+    )
+
+
+def state_of(
+    referral: Referral, progress: str, grants: Iterable[Grant], instruments: Instruments
+) -> schemas.ReferralState:
+    """One referral as its cell sees it."""
+    missing = missing_of(grants, referral.agency, referral.organisation, instruments) if not referral.shares else ()
+    return schemas.ReferralState(
+        referral=referral.code,
+        agency=referral.agency,
+        organisation=referral.organisation,
+        purpose=referral.purpose,
+        state=referral.state,
+        progress=progress,
+        categories=tuple(sorted(referral.shares)),
+        missing=missing,
+    )
+
+
+def missing_of(
+    grants: Iterable[Grant], agency: Agency, organisation: str, instruments: Instruments
+) -> tuple[str, ...]:
+    """What a referral waits for: "consent" where nobody gave any, else the deciders that its grants lack."""
+    own_grants = [g for g in grants if (g.agency, g.organisation) == (agency, organisation) and g.categories]
+    if not own_grants:
+        return ("consent",)
+    return tuple(sorted({name for grant in own_grants for name in missing_deciders(grant, instruments.age_rules)}))
+
+
+def find_referral(case: LoadedCase, agency: Agency, organisation: str) -> Referral | None:
+    """The case's referral to this organisation."""
+    return next((r for r in case.referrals if (r.agency, r.organisation) == (agency, organisation)), None)
+
+
+async def _guardian_is_accused(
+    session: AsyncSession, principal: Principal, case: LoadedCase, instruments: Instruments
+) -> bool:
+    """Once said of a case it holds for all its consents."""
+    events = await load_events(session, own(principal), case.tenant, case.code, instruments)
+    return any(isinstance(event, ConsentGiven) and event.guardian_is_accused for event in events)
+
+
+def _asked(grant: Grant, categories: frozenset[Category] | None) -> frozenset[Category]:
+    all_of_it = grant.categories | grant.withdrawn
+    return all_of_it if categories is None else categories & all_of_it
+
+
+def _shared_now(case: LoadedCase, referral: Referral) -> set[Category]:
+    current = case.referral(referral.code)
+    return set(current.shares) if current is not None else set()

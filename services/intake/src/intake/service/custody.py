@@ -1,0 +1,165 @@
+"""Kits and custody: halves come from the cell's own tokens or as facts, and are matched here.
+
+A release names who should receive; a receipt matches the oldest open release of that barcode to it. A receipt without
+a release, or a release that comes after its receipt, is a gap: every holder is a future witness (DOMAIN.md, Custody).
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.categories import Agency
+from amanat.consent import Access, own
+from amanat.contracts.records import CustodyHalf
+from amanat.custody import NewHalf, attested, canonical_sha256
+from amanat.errors import NotFound
+from amanat.principal import Principal
+from intake import schemas
+from intake.errors import KitExists, unknown_recipient
+from intake.repository import cases, custody
+from intake.service.instruments import Instruments
+from intake.service.loading import load, save, setting_of
+from intake.service.sharing import Changes, announce_kit
+
+Half = Literal["release", "receipt"]
+OTHER: dict[Half, Half] = {"release": "receipt", "receipt": "release"}
+
+
+class HalfWithoutCounterpart(ValueError):
+    """A half that names nobody at its other end cannot be matched; its event is parked."""
+
+
+async def open_kit(
+    session: AsyncSession,
+    principal: Principal,
+    code: str,
+    body: schemas.NewKit,
+    now: datetime,
+    instruments: Instruments,
+) -> schemas.KitOpened:
+    """Opens a kit on a case and tells the barcode to the police and the laboratory that share the case.
+
+    Raises NotFound, KitExists.
+    """
+    case = await load(session, own(principal), principal.cells, code, instruments)
+    if await custody.find_kit(session, [case.tenant], body.barcode) is not None:
+        raise KitExists
+    try:
+        await custody.add_kit(session, tenant=case.tenant, barcode=body.barcode, case=code, now=now)
+    except IntegrityError as error:
+        raise KitExists from error
+    changes = Changes()
+    changes.timeline.append(
+        {"at": now, "kind": "kit_opened", "agency": None, "organisation": None, "referral": None,
+         "detail": {"barcode": body.barcode}}
+    )  # fmt: skip
+    changes.ledger.append(("kit_opened", body.barcode, {}))
+    minter = instruments.minter()
+    setting = setting_of(case, minter, instruments, now)
+    for referral in case.referrals:
+        case.replace(announce_kit(changes, referral, body.barcode, setting))
+    await save(session, case, changes, minter, instruments, now)
+    return schemas.KitOpened(case=code, barcode=body.barcode)
+
+
+async def record_own_half(
+    session: AsyncSession,
+    principal: Principal,
+    barcode: str,
+    half: Half,
+    body: NewHalf,
+    now: datetime,
+    instruments: Instruments,
+) -> schemas.HalfRecorded:
+    """Attests a half that the cell itself holds. Raises NotFound for a kit of another cell, UnknownRecipient."""
+    kit = await custody.find_kit(session, principal.cells, barcode)
+    if kit is None:
+        raise NotFound
+    agency, organisation = body.counterpart.agency, body.counterpart.organisation
+    if agency is not Agency.INTAKE and not instruments.directory.serves(agency, organisation, kit.tenant):
+        raise unknown_recipient("/counterpart")
+    if await cases.lock_case(session, [kit.tenant], kit.case_code) is None:
+        raise NotFound
+    kept = attested(body, principal, now)
+    await cases.touch_case(session, kit.tenant, kit.case_code)
+    half_id = await record_half(
+        session, own(principal), tenant=kit.tenant, case=kit.case_code, barcode=barcode, half=half,
+        holder=(Agency.INTAKE, kit.tenant), body=kept, now=now, instruments=instruments,
+    )  # fmt: skip
+    return schemas.HalfRecorded(barcode=barcode, half=half, attestation=half_id, sha256=canonical_sha256(kept))
+
+
+async def half_recorded(
+    session: AsyncSession, principal: Principal, barcode: str, attestation: str
+) -> schemas.HalfRecorded:
+    """A half that the cell recorded before. Raises NotFound."""
+    kit = await custody.find_kit(session, principal.cells, barcode)
+    halves = [] if kit is None else await custody.read_halves(session, own(principal), kit.tenant, [barcode])
+    for row in halves:
+        if str(row.id) == attestation:
+            return schemas.HalfRecorded(barcode=barcode, half=row.half, attestation=row.id, sha256=row.sha256)
+    raise NotFound
+
+
+async def record_half(
+    session: AsyncSession,
+    access: Access,
+    *,
+    tenant: str,
+    case: str,
+    barcode: str,
+    half: Half,
+    holder: tuple[Agency, str],
+    body: CustodyHalf,
+    now: datetime,
+    instruments: Instruments,
+) -> UUID:
+    """Keeps one half, matches it, and puts it, and any gap, on the timeline. The case is locked by the caller."""
+    half_id = instruments.new_id()
+    if body.counterpart is None or body.counterpart.agency is None or body.counterpart.organisation is None:
+        raise HalfWithoutCounterpart
+    counterpart = (body.counterpart.agency, body.counterpart.organisation)
+    at = body.at or now
+    other = await custody.oldest_open(session, tenant, barcode, OTHER[half], counterpart, holder)
+    await custody.add_half(
+        session,
+        {
+            "id": half_id,
+            "tenant": tenant,
+            "barcode": barcode,
+            "half": half,
+            "holder_agency": holder[0],
+            "holder_organisation": holder[1],
+            "counterpart_agency": counterpart[0],
+            "counterpart_organisation": counterpart[1],
+            "at": at,
+            "sha256": canonical_sha256(body),
+            "sealed": instruments.at_rest.seal(
+                body.body(), table="custody_halves", row=str(half_id), column="sealed"
+            ),
+            "recorded_at": now,
+        },
+    )
+    entries = [_entry(now, f"kit_{half}", holder, barcode=barcode, counterpart=counterpart[1])]
+    if other is not None:
+        release, receipt = (half_id, other.id) if half == "release" else (other.id, half_id)
+        await custody.add_match(session, tenant=tenant, release=release, receipt=receipt, now=now)
+    if half == "receipt" and other is None:
+        entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="receipt_without_release"))
+    if half == "release" and other is not None:
+        entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="release_recorded_late"))
+    if body.seal_intact is False:
+        entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_broken"))
+    await cases.add_timeline(session, tenant, case, entries)
+    if half == "receipt" and holder[0] is Agency.FORENSICS:
+        await cases.stop_clock(session, tenant, case, ("kit-to-laboratory",), at)
+    return half_id
+
+
+def _entry(at: datetime, kind: str, holder: tuple[Agency, str], **detail: Any) -> dict[str, Any]:
+    return {
+        "at": at, "kind": kind, "agency": holder[0], "organisation": holder[1], "referral": None, "detail": detail,
+    }  # fmt: skip

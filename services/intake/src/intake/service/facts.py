@@ -1,0 +1,129 @@
+"""What agencies report takes effect at the cell, and goes on only under others' grants (laws 1 and 2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.categories import Agency
+from amanat.clocks import due
+from amanat.consent import Access
+from amanat.contracts.base import Fact
+from amanat.contracts.custody import KitReceived, KitReleased
+from amanat.contracts.forensics import KitReported
+from amanat.contracts.legal_aid import LawyerAssigned, LegalAidDeclined
+from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged, ReferralRefused
+from amanat.contracts.records import categories_in
+from amanat.contracts.withdrawals import TombstoneConfirmed
+from amanat.errors import NotFound
+from intake.repository import cases, consents, facts
+from intake.service import custody
+from intake.service.instruments import Instruments
+from intake.service.loading import disclose_all, load, save, save_document, setting_of
+from intake.service.sharing import Changes
+
+
+class NeverOpened(Exception):
+    """A fact on a referral that was never opened to that agency: parked, and an alarm."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a fact does besides its record: the referral's progress, clocks that stop, a trigger that starts others."""
+
+    record: str
+    progress: str
+    stops: tuple[str, ...] = ()
+    starts: str | None = None
+
+
+EFFECTS: Mapping[type[Fact], Effect] = {
+    ReferralAcknowledged: Effect("acknowledgement", "acknowledged"),
+    FirRegistered: Effect("fir", "fir_registered", stops=("fir",), starts="fir"),
+    ReferralRefused: Effect("refusal", "refused"),
+    KitReported: Effect("laboratory_report", "reported"),
+    LawyerAssigned: Effect("assignment", "lawyer_assigned"),
+    LegalAidDeclined: Effect("decline", "declined"),
+}
+
+
+async def take(
+    session: AsyncSession, gate: Access, agency: Agency, fact: Fact, now: datetime, instruments: Instruments
+) -> None:
+    """Applies one opened and verified fact. `agency` is the topic's.
+
+    Raises NeverOpened; a fact on a referral since closed still takes effect at the cell.
+    """
+    place = await facts.find_referral(session, agency, fact.referral)
+    if place is None or place.opened_at is None:
+        raise NeverOpened
+    if isinstance(fact, TombstoneConfirmed):
+        await cases.lock_case(session, [place.tenant], place.case_code)
+        changed = await consents.confirm_ending(
+            session, place.tenant, fact.referral, fact.category, fact.epoch, fact.confirmed_at
+        )
+        if changed:
+            await cases.touch_case(session, place.tenant, place.case_code)
+        return
+    author = (agency, place.organisation)
+    if isinstance(fact, KitReleased | KitReceived):
+        await _take_half(session, gate, place.tenant, author, fact, now, instruments)
+        return
+    effect = EFFECTS[type(fact)]
+    record = getattr(fact, "record")  # noqa: B009 - every fact of the table has a record; the base does not
+    case = await load(session, gate, [place.tenant], place.case_code, instruments)
+    document = await save_document(
+        session, case.tenant, case.code, effect.record, record,
+        author=author, referral=fact.referral, corrects=None, reason=None, instruments=instruments, now=now,
+    )  # fmt: skip
+    case.documents.append(document)
+    changes = Changes()
+    changes.timeline.append(
+        {
+            "at": now,
+            "kind": f"referral_{effect.progress}",
+            "agency": agency,
+            "organisation": place.organisation,
+            "referral": fact.referral,
+            "detail": {"record": str(document.record_id)},
+        }
+    )
+    changes.ledger.append((f"referral_{effect.progress}", fact.referral, {"record": str(document.record_id)}))
+    await consents.set_progress(session, case.tenant, fact.referral, effect.progress)
+    if effect.stops:
+        await cases.stop_clock(session, case.tenant, case.code, effect.stops, now)
+    if effect.starts is not None:
+        at = getattr(record, "registered_at", None) or now
+        rows = due(instruments.clock_rules, effect.starts, at)
+        await cases.start_clocks(
+            session,
+            case.tenant,
+            case.code,
+            [{"kind": r.kind, "trigger_at": r.trigger_at, "due_at": r.due_at, "source": r.source} for r in rows],
+        )
+    minter = instruments.minter()
+    disclose_all(changes, case, categories_in(record), setting_of(case, minter, instruments, now))
+    await save(session, case, changes, minter, instruments, now)
+
+
+async def _take_half(
+    session: AsyncSession,
+    gate: Access,
+    tenant: str,
+    holder: tuple[Agency, str],
+    fact: KitReleased | KitReceived,
+    now: datetime,
+    instruments: Instruments,
+) -> None:
+    kit = await facts.find_kit(session, tenant, fact.barcode)
+    if kit is None or kit.case_code != (await facts.case_of(session, tenant, fact.referral)):
+        raise NeverOpened
+    if await cases.lock_case(session, [tenant], kit.case_code) is None:
+        raise NotFound
+    await cases.touch_case(session, tenant, kit.case_code)
+    await custody.record_half(
+        session, gate, tenant=tenant, case=kit.case_code, barcode=fact.barcode,
+        half="release" if isinstance(fact, KitReleased) else "receipt",
+        holder=holder, body=fact.half, now=now, instruments=instruments,
+    )  # fmt: skip

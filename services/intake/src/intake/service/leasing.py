@@ -1,0 +1,132 @@
+"""Leases: keys for seconds, to whom a referral is open now, on record before they leave (DESIGN.md, "A lease").
+
+The agency is the token's, never the body's. Unknown, foreign, another organisation's and closed give one same empty
+item. A lease reads the referral `FOR SHARE`, a withdrawal takes it `FOR UPDATE`: none leaves after the key is gone.
+"""
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat import ledger
+from amanat.contracts.values import Identifier
+from amanat.kek import KekPrivate, unwrap
+from amanat.principal import Principal
+from intake.repository import keys
+from intake.service.instruments import Instruments
+
+
+class LeaseItem(BaseModel):
+    """What an agency's service asks a lease for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    referral: str = Field(max_length=40)
+    organisation: Identifier
+    purpose: Identifier
+
+
+class LeaseRequest(BaseModel):
+    """A batch of asks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    items: tuple[LeaseItem, ...] = Field(min_length=1, max_length=50)
+
+
+class LeasedKey(BaseModel):
+    """A data key in base64."""
+
+    category: str
+    epoch: int
+    key_id: UUID
+    key: str = Field(repr=False)
+
+
+class LeaseGiven(BaseModel):
+    """What one ask gets; empty, it says nothing about why."""
+
+    referral: str
+    consent_version: int = 0
+    expires_in_s: float = 0
+    keys: tuple[LeasedKey, ...] = ()
+
+
+class LeaseAnswer(BaseModel):
+    """Answers in the order of the asks."""
+
+    leases: tuple[LeaseGiven, ...]
+
+
+async def lease(
+    session: AsyncSession,
+    principal: Principal,
+    items: Sequence[LeaseItem],
+    now: datetime,
+    kek: KekPrivate,
+    instruments: Instruments,
+) -> LeaseAnswer:
+    """Leases what each item may have. The records of it commit with this transaction, before the answer is sent."""
+    given: dict[int, LeaseGiven] = {}
+    recorded = []
+    # Referrals are locked in the order of their codes, like everywhere, whatever the order of the asks.
+    for position, item in sorted(enumerate(items), key=lambda numbered: numbered[1].referral):
+        referral = await keys.lock_for_lease(
+            session, principal.agency, item.organisation, item.purpose, item.referral
+        )
+        rows = await keys.live_keys(session, referral.tenant, referral.code, now) if referral is not None else []
+        if referral is None or not rows:
+            given[position] = LeaseGiven(referral=item.referral)
+            continue
+        secrets = _unsealed(kek, {row.secret_id: (row.generation, row.sealed) for row in rows})
+        ends = [(row.until - now).total_seconds() for row in rows if row.until is not None]
+        given[position] = LeaseGiven(
+            referral=item.referral,
+            consent_version=referral.consent_version,
+            expires_in_s=min([instruments.lease_of(principal.agency), *ends]),
+            keys=tuple(
+                LeasedKey(
+                    category=row.category,
+                    epoch=row.epoch,
+                    key_id=row.key_id,
+                    key=base64.b64encode(unwrap(secrets[row.secret_id], row.key_id, row.wrap)).decode(),
+                )
+                for row in rows
+            ),
+        )
+        recorded.append(
+            {
+                "id": instruments.new_id(),
+                "tenant": referral.tenant,
+                "referral": referral.code,
+                "client": principal.client,
+                "token_id": principal.token_id,
+                "categories": sorted({row.category for row in rows}),
+                "consent_version": referral.consent_version,
+                "at": now,
+            }
+        )
+    await keys.record_leases(session, recorded)
+    for row in recorded:
+        content = {"lease": str(row["id"]), "categories": list(row["categories"]), "at": now.isoformat()}
+        await ledger.append(
+            session,
+            str(row["tenant"]),
+            ledger.entry(
+                "leased", str(row["referral"]), content, instruments.at_rest, instruments.randomness, at=now
+            ),
+        )
+    return LeaseAnswer(leases=tuple(given[position] for position in range(len(items))))
+
+
+def _unsealed(kek: KekPrivate, sealed: dict[UUID, tuple[int, bytes]]) -> dict[UUID, bytes]:
+    """Each request's secret, opened by its generation in one call per generation."""
+    opened: dict[UUID, bytes] = {}
+    for generation in {generation for generation, _ in sealed.values()}:
+        ids = [secret_id for secret_id, (of, _) in sealed.items() if of == generation]
+        opened.update(zip(ids, kek.unseal(generation, [sealed[each][1] for each in ids]), strict=True))
+    return opened

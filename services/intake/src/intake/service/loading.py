@@ -1,0 +1,254 @@
+"""Brings a locked case into memory: what a plan needs to know, opened, and how a plan is written back."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat import ledger
+from amanat.categories import Agency, Category
+from amanat.consent import Access, ConsentEvent, Grant, fold
+from amanat.contracts.records import RECORDS, Record, categories_in
+from amanat.errors import NotFound
+from intake.repository import cases, consents, custody
+from intake.repository import changes as changes_repository
+from intake.service.instruments import Instruments
+from intake.service.sharing import Changes, Document, Minter, Referral, Setting, Share, disclose, plan
+
+_EVENT: TypeAdapter[ConsentEvent] = TypeAdapter(ConsentEvent)
+
+
+@dataclass
+class LoadedCase:
+    """A case whose row and referrals are locked until the transaction ends."""
+
+    tenant: str
+    code: str
+    minor: bool
+    version: int
+    grants: frozenset[Grant]
+    documents: list[Document]
+    referrals: list[Referral]
+    barcodes: list[str]
+
+    def referral(self, code: str) -> Referral | None:
+        """The referral of this code, if it belongs to the case."""
+        return next((referral for referral in self.referrals if referral.code == code), None)
+
+    def replace(self, referral: Referral) -> None:
+        """Keep the newer state of a referral."""
+        self.referrals = [referral if known.code == referral.code else known for known in self.referrals]
+
+
+async def load(
+    session: AsyncSession,
+    access: Access,
+    tenants: Collection[str],
+    code: str,
+    instruments: Instruments,
+    *,
+    mints: bool = True,
+) -> LoadedCase:
+    """Locks and opens a case. Raises NotFound if none of these tenants keeps it.
+
+    `mints` holds the key generation still for this transaction; without it no key may be minted.
+    """
+    if mints:
+        await changes_repository.hold_generation(session)
+    row = await cases.lock_case(session, tenants, code)
+    if row is None:
+        raise NotFound
+    referral_rows = await consents.lock_referrals(session, row.tenant, code)
+    share_rows = await consents.read_shares(session, row.tenant, [r.code for r in referral_rows])
+    return LoadedCase(
+        tenant=row.tenant,
+        code=code,
+        minor=row.minor,
+        version=row.version,
+        grants=await load_grants(session, access, row.tenant, code, instruments),
+        documents=[
+            open_document(record, instruments)
+            for record in await cases.current_records(session, access, row.tenant, code)
+        ],
+        referrals=[as_referral(referral, share_rows) for referral in referral_rows],
+        barcodes=await custody.barcodes_of(session, row.tenant, code),
+    )
+
+
+def as_referral(row: Row[Any], share_rows: Sequence[Row[Any]]) -> Referral:
+    """A referral with its open shares and the highest epoch of each category."""
+    own = [share for share in share_rows if share.referral == row.code]
+    return Referral(
+        code=row.code,
+        agency=Agency(row.agency),
+        organisation=row.organisation,
+        purpose=row.purpose,
+        state=row.state,
+        consent_version=row.consent_version,
+        next_seq=row.next_seq,
+        shares={
+            Category(s.category): Share(Category(s.category), s.epoch, s.until) for s in own if s.ended_at is None
+        },
+        last_epochs={Category(s.category): s.epoch for s in own},
+    )
+
+
+async def load_events(
+    session: AsyncSession, access: Access, tenant: str, code: str, instruments: Instruments
+) -> list[ConsentEvent]:
+    """The case's consent events, opened."""
+    return [
+        _EVENT.validate_json(
+            instruments.at_rest.open(row.sealed, table="consent_events", row=str(row.id), column="sealed")
+        )
+        for row in await consents.read_events(session, access, tenant, code)
+    ]
+
+
+async def load_grants(
+    session: AsyncSession, access: Access, tenant: str, code: str, instruments: Instruments
+) -> frozenset[Grant]:
+    """The state that all consent events of the case amount to."""
+    return fold(await load_events(session, access, tenant, code, instruments))
+
+
+async def save_event(
+    session: AsyncSession,
+    tenant: str,
+    code: str,
+    event: ConsentEvent,
+    kind: str,
+    instruments: Instruments,
+    now: datetime,
+) -> None:
+    """Appends one consent event, sealed at rest."""
+    event_id = instruments.new_id()
+    await consents.add_event(
+        session,
+        event_id=event_id,
+        tenant=tenant,
+        case=code,
+        kind=kind,
+        sealed=instruments.at_rest.seal(
+            _EVENT.dump_json(event), table="consent_events", row=str(event_id), column="sealed"
+        ),
+        now=now,
+    )
+
+
+def open_document(row: Row[Any], instruments: Instruments) -> Document:
+    """A sealed record, opened."""
+    plaintext = instruments.at_rest.open(row.sealed, table="records", row=str(row.id), column="sealed")
+    return Document(
+        record_id=row.id,
+        kind=row.kind,
+        record=RECORDS[row.kind].parse(plaintext),
+        recorded_at=row.recorded_at,
+        author_agency=Agency(row.author_agency),
+        author_organisation=row.author_organisation,
+    )
+
+
+async def save_document(
+    session: AsyncSession,
+    tenant: str,
+    code: str,
+    kind: str,
+    record: Record,
+    *,
+    author: tuple[Agency, str],
+    referral: str | None,
+    corrects: UUID | None,
+    reason: str | None,
+    instruments: Instruments,
+    now: datetime,
+) -> Document:
+    """Appends one record, sealed at rest."""
+    record_id = instruments.new_id()
+    seal = instruments.at_rest.seal
+    await cases.add_record(
+        session,
+        {
+            "id": record_id,
+            "tenant": tenant,
+            "case_code": code,
+            "kind": kind,
+            "author_agency": author[0],
+            "author_organisation": author[1],
+            "referral": referral,
+            "categories": sorted(categories_in(record)),
+            "sealed": seal(record.body(), table="records", row=str(record_id), column="sealed"),
+            "recorded_at": now,
+            "corrects": corrects,
+            "reason_sealed": (
+                None
+                if reason is None
+                else seal(reason.encode(), table="records", row=str(record_id), column="reason_sealed")
+            ),
+        },
+    )
+    return Document(record_id, kind, record, now, author[0], author[1])
+
+
+def setting_of(
+    case: LoadedCase, minter: Minter, instruments: Instruments, now: datetime, *, opens: bool = True
+) -> Setting:
+    """What a plan of this case needs."""
+    return Setting(
+        now=now,
+        minor=case.minor,
+        barcodes=case.barcodes,
+        minter=minter,
+        new_id=instruments.new_id,
+        lease_seconds=instruments.lease_of,
+        rules=instruments.age_rules,
+        opens=opens,
+    )
+
+
+def plan_all(changes: Changes, case: LoadedCase, setting: Setting) -> None:
+    """Bring every referral of the case to what its grants say now."""
+    for referral in case.referrals:
+        case.replace(plan(changes, referral, case.grants, case.documents, setting))
+
+
+def disclose_all(changes: Changes, case: LoadedCase, categories: Collection[Category], setting: Setting) -> None:
+    """Send what changed in these categories to every referral that shares them."""
+    for referral in case.referrals:
+        case.replace(disclose(changes, referral, case.documents, categories, setting, amended=True))
+
+
+async def save(
+    session: AsyncSession,
+    case: LoadedCase,
+    changes: Changes,
+    minter: Minter,
+    instruments: Instruments,
+    now: datetime,
+) -> None:
+    """Writes a plan, its ledger rows, and the case's new version."""
+    await cases.touch_case(session, case.tenant, case.code)
+    await changes_repository.apply(
+        session,
+        tenant=case.tenant,
+        case=case.code,
+        changes=changes,
+        secret=minter.secret,
+        ledger_entries=[
+            ledger.entry(
+                kind,
+                subject,
+                {"at": now.isoformat(), **content},
+                instruments.at_rest,
+                instruments.randomness,
+                at=now,
+            )
+            for kind, subject, content in changes.ledger
+        ],
+        now=now,
+    )

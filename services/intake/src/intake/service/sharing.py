@@ -1,0 +1,335 @@
+"""Decide, project, seal, outbox: the one room through which anything leaves the cell (law 1).
+
+`plan` is pure: it takes what is known of a case and says what has to change. `intake.repository.changes.apply` writes
+it, in the order in which locks are taken everywhere. `main` uses it for the cell's own records, the gate for facts and
+for grants that came to their end.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from amanat import sealing
+from amanat.categories import PERSONAL, Agency, Category
+from amanat.consent import Access, AgeRules, Grant, ceiling, decide
+from amanat.contracts.base import Event
+from amanat.contracts.disclosures import (
+    DISCLOSED_RECORDS,
+    CategoryDisclosed,
+    CategoryWithdrawn,
+    DisclosedRecord,
+    DisclosedRecords,
+    KitAnnounced,
+    ReferralOpened,
+)
+from amanat.contracts.records import Record, project
+from amanat.kek import RequestSecret
+
+KIT_HANDLERS = frozenset({Agency.POLICE_LINK, Agency.FORENSICS})
+
+
+@dataclass(frozen=True)
+class Share:
+    """A category that one referral receives now: its epoch, and the latest end of its bases (None: without end)."""
+
+    category: Category
+    epoch: int
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class Referral:
+    """A referral, locked for update by the caller, with its open shares and the highest epoch ever used."""
+
+    code: str
+    agency: Agency
+    organisation: str
+    purpose: str
+    state: str
+    consent_version: int
+    next_seq: int
+    shares: dict[Category, Share]
+    last_epochs: dict[Category, int]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One current record of the case, opened. Corrected ones are left out by the caller."""
+
+    record_id: UUID
+    kind: str
+    record: Record
+    recorded_at: datetime
+    author_agency: Agency
+    author_organisation: str
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One event for an agency, with its place in the referral's order."""
+
+    event_id: UUID
+    event: Event
+    agency: Agency
+    organisation: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A data key, wrapped under the request's secret."""
+
+    key_id: UUID
+    referral: str
+    category: Category
+    epoch: int
+    wrap: bytes
+
+
+@dataclass
+class Changes:
+    """What one transaction writes. Lists keep the order in which things came to be."""
+
+    referrals: dict[str, Referral] = field(default_factory=dict)
+    keys: list[NewKey] = field(default_factory=list)
+    shares_opened: list[tuple[str, Share]] = field(default_factory=list)
+    shares_prolonged: list[tuple[str, Share]] = field(default_factory=list)
+    shares_ended: list[tuple[str, Share, datetime]] = field(default_factory=list)
+    outgoing: list[Outgoing] = field(default_factory=list)
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+    ledger: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+
+
+class Minter:
+    """Makes data keys for one request; all are wrapped under one secret, sealed once to the key-encryption key."""
+
+    def __init__(self, secret: Callable[[], RequestSecret], randomness: Callable[[int], bytes]) -> None:
+        self._make = secret
+        self._secret: RequestSecret | None = None
+        self.randomness = randomness
+
+    @property
+    def secret(self) -> RequestSecret | None:
+        """The request's secret, None while nothing was minted."""
+        return self._secret
+
+    def mint(self) -> tuple[sealing.DataKey, bytes]:
+        """A fresh data key and its wrap."""
+        if self._secret is None:
+            self._secret = self._make()
+        key = sealing.mint(self.randomness)
+        return key, self._secret.wrap(key)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every plan needs and no plan changes."""
+
+    now: datetime
+    minor: bool
+    barcodes: Sequence[str]
+    minter: Minter
+    new_id: Callable[[], UUID]
+    lease_seconds: Callable[[Agency], float]
+    rules: AgeRules
+    opens: bool = True
+    """False where nothing may be newly shared: a withdrawal needs no key, so it waits for nobody who has one."""
+
+
+def plan(
+    changes: Changes,
+    referral: Referral,
+    grants: frozenset[Grant],
+    documents: Sequence[Document],
+    setting: Setting,
+) -> Referral:
+    """Bring one referral to what the valid grants say now: end shares, open shares under a new epoch, disclose.
+
+    Grants are the whole state of the case's consents. Nothing is done, and nothing is sent, for a referral without a
+    valid grant (law 2). Returns the referral as it will stand.
+    """
+    granted = _decide(grants, referral, setting).categories & PERSONAL
+    ended = sorted(set(referral.shares) - granted)
+    started = sorted(granted - set(referral.shares)) if setting.opens else []
+    if ended or started:
+        referral = replace(referral, consent_version=referral.consent_version + 1)
+    for category in ended:
+        referral = _end(changes, referral, category, setting)
+    if started and referral.state == "waiting_for_consent":
+        referral = _open(changes, referral, setting)
+    for category in started:
+        share = Share(category, referral.last_epochs.get(category, 0) + 1, _until(grants, referral, category, setting))
+        referral = replace(
+            referral,
+            shares={**referral.shares, category: share},
+            last_epochs={**referral.last_epochs, category: share.epoch},
+        )
+        changes.shares_opened.append((referral.code, share))
+        changes.ledger.append(("share_opened", referral.code, {"category": category, "epoch": share.epoch}))
+    for category in sorted(granted & set(referral.shares) - set(started)):
+        share = replace(referral.shares[category], until=_until(grants, referral, category, setting))
+        if share != referral.shares[category]:
+            referral = replace(referral, shares={**referral.shares, category: share})
+            changes.shares_prolonged.append((referral.code, share))
+    if referral.state != "waiting_for_consent":
+        state = "open" if referral.shares else "closed"
+        if state != referral.state:
+            changes.timeline.append(_entry(setting.now, f"referral_{state}", referral))
+        referral = replace(referral, state=state)
+    changes.referrals[referral.code] = referral
+    return disclose(changes, referral, documents, started, setting)
+
+
+def disclose(
+    changes: Changes,
+    referral: Referral,
+    documents: Sequence[Document],
+    categories: Collection[Category],
+    setting: Setting,
+    *,
+    amended: bool = False,
+) -> Referral:
+    """Send the whole current projection of each of the categories that this referral shares now.
+
+    A higher `seq` replaces what the agency has; an amendment is sent even when nothing is left to show. Each message has a key of its own within the epoch, since `main` cannot
+    unwrap an earlier one; all keys of an epoch end together.
+    """
+    for category in sorted(set(categories) & set(referral.shares)):
+        content = _projection(referral, documents, category, setting)
+        if not content.records and not amended:
+            continue
+        epoch = referral.shares[category].epoch
+        event_id = setting.new_id()
+        key, wrap = setting.minter.mint()
+        aad = sealing.associated_data(
+            referral=referral.code,
+            category=category,
+            event_id=event_id,
+            contract=DISCLOSED_RECORDS,
+            key_id=key.key_id,
+            epoch=epoch,
+        )
+        plaintext = content.model_dump_json().encode()
+        event = CategoryDisclosed(
+            referral=referral.code,
+            organisation=referral.organisation,
+            category=category,
+            epoch=epoch,
+            key_id=key.key_id,
+            seq=referral.next_seq,
+            contract=DISCLOSED_RECORDS,
+            sealed=sealing.seal(key, plaintext, aad, setting.minter.randomness),
+        )
+        changes.keys.append(NewKey(key.key_id, referral.code, category, epoch, wrap))
+        referral = _send(changes, referral, event, event_id)
+    return referral
+
+
+def announce_kit(changes: Changes, referral: Referral, barcode: str, setting: Setting) -> Referral:
+    """Tell an agency that handles kits of a barcode, if it has a share of the case at all."""
+    if referral.agency not in KIT_HANDLERS or not referral.shares:
+        return referral
+    event = KitAnnounced(
+        referral=referral.code, organisation=referral.organisation, barcode=barcode, announced_at=setting.now
+    )
+    return _send(changes, referral, event, setting.new_id())
+
+
+def _decide(grants: frozenset[Grant], referral: Referral, setting: Setting) -> Access:
+    return decide(
+        grants,
+        ceiling(referral.agency, adult=not setting.minor),
+        referral.agency,
+        referral.organisation,
+        referral.purpose,
+        setting.now,
+        rules=setting.rules,
+    )
+
+
+def _open(changes: Changes, referral: Referral, setting: Setting) -> Referral:
+    event = ReferralOpened(
+        referral=referral.code,
+        organisation=referral.organisation,
+        purpose=referral.purpose,
+        opened_at=setting.now,
+        consent_version=referral.consent_version,
+    )
+    referral = _send(changes, replace(referral, state="open"), event, setting.new_id())
+    changes.timeline.append(_entry(setting.now, "referral_opened", referral))
+    changes.ledger.append(("referral_opened", referral.code, {"agency": referral.agency}))
+    if referral.agency in KIT_HANDLERS:
+        for barcode in setting.barcodes:
+            kit = KitAnnounced(
+                referral=referral.code, organisation=referral.organisation, barcode=barcode, announced_at=setting.now
+            )
+            referral = _send(changes, referral, kit, setting.new_id())
+    return referral
+
+
+def _end(changes: Changes, referral: Referral, category: Category, setting: Setting) -> Referral:
+    share = referral.shares[category]
+    latest = setting.now + timedelta(seconds=setting.lease_seconds(referral.agency))
+    changes.shares_ended.append((referral.code, share, latest))
+    changes.timeline.append(_entry(setting.now, "category_ended", referral, category=category, epoch=share.epoch))
+    changes.ledger.append(("key_destroyed", referral.code, {"category": category, "epoch": share.epoch}))
+    event = CategoryWithdrawn(
+        referral=referral.code,
+        organisation=referral.organisation,
+        category=category,
+        epoch=share.epoch,
+        consent_version=referral.consent_version,
+        withdrawn_at=setting.now,
+    )
+    referral = _send(changes, referral, event, setting.new_id())
+    return replace(referral, shares={c: s for c, s in referral.shares.items() if c != category})
+
+
+def _send(changes: Changes, referral: Referral, event: Event, event_id: UUID) -> Referral:
+    changes.outgoing.append(Outgoing(event_id, event, referral.agency, referral.organisation, referral.next_seq))
+    referral = replace(referral, next_seq=referral.next_seq + 1)
+    changes.referrals[referral.code] = referral
+    return referral
+
+
+def _projection(
+    referral: Referral, documents: Iterable[Document], category: Category, setting: Setting
+) -> DisclosedRecords:
+    shown = []
+    for document in documents:
+        if (document.author_agency, document.author_organisation) == (referral.agency, referral.organisation):
+            continue
+        fields = project(document.record, category, referral.agency, adult=not setting.minor)
+        if fields:
+            shown.append(
+                DisclosedRecord(
+                    record=document.kind, record_id=document.record_id, recorded_at=document.recorded_at, fields=fields
+                )
+            )
+    return DisclosedRecords(records=tuple(shown))
+
+
+def _until(
+    grants: frozenset[Grant], referral: Referral, category: Category, setting: Setting
+) -> datetime | None:
+    """The latest end of the valid bases of one category: it is readable while any of them is valid."""
+    ends: list[datetime | None] = []
+    for grant in grants:
+        single = _decide(frozenset({grant}), referral, setting)
+        if category in single.categories:
+            ends.append(single.until)
+    bounded = [end for end in ends if end is not None]
+    return max(bounded) if len(bounded) == len(ends) and bounded else None
+
+
+def _entry(at: datetime, kind: str, referral: Referral, **detail: Any) -> dict[str, Any]:
+    return {
+        "at": at,
+        "kind": kind,
+        "agency": referral.agency,
+        "organisation": referral.organisation,
+        "referral": referral.code,
+        "detail": detail,
+    }

@@ -1,0 +1,71 @@
+"""A creating POST: its effect once, its answer as often as it is asked for.
+
+The effect and the idempotency row are one transaction, committed before the answer leaves. A replay rebuilds the answer
+from what stands now, under today's access: nothing of the first answer was stored.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from amanat.at_rest import Macs
+from amanat.db import Database
+from amanat.idempotency import Done, once
+from amanat.principal import Principal
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Created(Generic[Answer]):
+    """What an effect made: its path, and the answer that tells of it."""
+
+    location: str
+    answer: Answer
+
+
+async def create(
+    request: Request,
+    database: Database,
+    macs: Macs,
+    principal: Principal,
+    key: str,
+    effect: Callable[[AsyncSession], Awaitable[Created[Answer]]],
+    rebuild: Callable[[AsyncSession, str], Awaitable[Answer]],
+    *,
+    status: int = 201,
+) -> Response:
+    """Runs `effect` unless this client's key already has; then `rebuild(session, location)` makes the answer anew.
+
+    Raises what they raise, KeyReused for another request under the key, Busy for a twin still under way.
+    """
+    asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
+    made: list[Created[Answer]] = []
+
+    async with database.transaction(principal.tenants) as session:
+
+        async def act() -> Done:
+            created = await effect(session)
+            made.append(created)
+            return Done(status=status, location=created.location)
+
+        done = await once(
+            session,
+            tenant=principal.organisation,
+            client=principal.client,
+            key=key,
+            body_hmac=macs.body(principal.client, asked),
+            effect=act,
+        )
+        answer = made[0].answer if made else await rebuild(session, done.location or "")
+    headers = {"Location": done.location or ""}
+    if done.replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(
+        answer.model_dump_json(), status_code=done.status, media_type="application/json", headers=headers
+    )
