@@ -14,6 +14,8 @@ from typing import Any, Literal
 REALM = "amanat"
 DESK = "amanat-desk"
 """The one public client: people's code flow, PKCE required."""
+REDIRECT_URI = "http://127.0.0.1:7799/callback"
+"""Where the desk receives its code; nothing listens there while `amanat token` stands in for the browser."""
 TOKEN_SECONDS = 300
 GATE_AUDIENCE = "amanat-gate"
 

@@ -62,6 +62,15 @@ def family(pid: int) -> list[psutil.Process]:
         return []
 
 
+def born(pid: int) -> float | None:
+    """When the process began, in epoch seconds; none when it is gone. Number and birth together name one process."""
+    try:
+        member = psutil.Process(pid)
+        return float(member.create_time()) if runs(member) else None
+    except psutil.NoSuchProcess:
+        return None
+
+
 def end(process: subprocess.Popen[bytes], how: signal.Signals, *, within_s: float) -> None:
     """Sends `how` to the eldest, waits for the whole family, and kills what is left after `within_s` seconds."""
     members = family(process.pid)

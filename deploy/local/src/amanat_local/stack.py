@@ -20,6 +20,7 @@ from amanat_local.migrations import migrate
 from amanat_local.postgres import ROLES, Postgres
 from amanat_local.process import Part, Process, answers, environment, python
 from amanat_local.realm import DESK, Realm, realm_of
+from amanat_local.spawn import born
 
 Kind = Literal["embedded", "real"]
 Say = Callable[[str], None]
@@ -121,6 +122,7 @@ class Stack:
             "folder": str(self.home),
             "started_at": self.started_at.isoformat(),
             "pid": os.getpid(),
+            "born": born(os.getpid()),
             "services": {name: self._address(f"{name}-main") for name in SERVICES},
             "gate": self._address("intake-gate"),
             "workers": {name: self._address(f"{name}-worker") for name in SERVICES if name != "intake"},
