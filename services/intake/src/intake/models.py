@@ -23,6 +23,24 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from amanat.tables import metadata
 
+__all__ = [
+    "case_index",
+    "cases",
+    "clocks",
+    "consent_events",
+    "custody_halves",
+    "custody_matches",
+    "keys",
+    "kits",
+    "leases",
+    "metadata",
+    "records",
+    "referrals",
+    "request_secrets",
+    "shares",
+    "timeline",
+]
+
 Instant = DateTime(timezone=True)
 
 cases = Table(

@@ -17,4 +17,3 @@ class GateSettings(KafkaSettings, Settings):
     kek_private_dir: Path
     facts_key_dir: Path
     sweep_seconds: float = 5
-    acknowledgement_hours: float = 6

@@ -103,5 +103,3 @@ async def add_record(
         return schemas.RecordAdded(case=case, record=UUID(location.rsplit("/", 1)[-1]))
 
     return await create(request, desk.database, desk.instruments.macs, principal, key, effect, rebuild)
-
-

@@ -16,9 +16,7 @@ from intake.service import custody, reading
 router = APIRouter(tags=["custody"])
 
 
-@router.post(
-    "/v1/cases/{case}/kits", status_code=201, response_model=schemas.KitOpened, responses=problems(404, 409)
-)
+@router.post("/v1/cases/{case}/kits", status_code=201, response_model=schemas.KitOpened, responses=problems(404, 409))
 async def open_kit(
     case: str, body: schemas.NewKit, request: Request, principal: Member, key: IdempotencyKey, desk: AtDesk
 ) -> Response:

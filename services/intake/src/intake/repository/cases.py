@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, false, insert, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, false, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from amanat.categories import Agency
 from amanat.consent import Access
+from amanat.db import AnyRow
 from intake.models import case_index, cases, clocks, records, timeline
 
 
@@ -23,7 +24,7 @@ async def add_case(
     )
 
 
-async def lock_case(session: AsyncSession, tenants: Collection[str], code: str) -> Row[Any] | None:
+async def lock_case(session: AsyncSession, tenants: Collection[str], code: str) -> AnyRow | None:
     """The case, locked until the transaction ends, if one of these tenants keeps it. First in the order of locks."""
     statement = select(cases).where(cases.c.code == code, cases.c.tenant.in_(tenants)).with_for_update()
     return (await session.execute(statement)).one_or_none()
@@ -93,7 +94,7 @@ async def add_record(session: AsyncSession, values: dict[str, Any]) -> None:
     await session.execute(insert(records).values(**values))
 
 
-async def current_records(session: AsyncSession, access: Access, tenant: str, code: str) -> Sequence[Row[Any]]:
+async def current_records(session: AsyncSession, access: Access, tenant: str, code: str) -> Sequence[AnyRow]:
     """The sealed records of a case that no later one corrects, oldest first."""
     newer = aliased(records)
     statement = (
@@ -107,7 +108,7 @@ async def current_records(session: AsyncSession, access: Access, tenant: str, co
 
 async def record_to_correct(
     session: AsyncSession, access: Access, tenant: str, code: str, record_id: UUID
-) -> Row[Any] | None:
+) -> AnyRow | None:
     """The current record of this id in this case, if there is one."""
     rows = await current_records(session, access, tenant, code)
     return next((row for row in rows if row.id == record_id), None)
@@ -155,7 +156,7 @@ async def add_timeline(session: AsyncSession, tenant: str, case: str, entries: S
         await session.execute(insert(timeline), [{"tenant": tenant, "case_code": case, **entry} for entry in entries])
 
 
-async def read_timeline(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[Row[Any]]:
+async def read_timeline(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:
     """The case's timeline, oldest first."""
     statement = (
         select(timeline)
@@ -191,7 +192,7 @@ async def stop_clock(session: AsyncSession, tenant: str, case: str, kinds: Colle
     )
 
 
-async def read_clocks(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[Row[Any]]:
+async def read_clocks(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:
     """The case's clocks by due time."""
     statement = (
         select(clocks)

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, insert, select, update
+from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.consent import Access
+from amanat.db import AnyRow
 from intake.models import consent_events, referrals, shares
 from intake.repository.cases import own_only
 
@@ -24,7 +25,7 @@ async def add_event(
     )
 
 
-async def read_events(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[Row[Any]]:
+async def read_events(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:
     """The case's sealed consent events, oldest first."""
     statement = (
         select(consent_events)
@@ -39,7 +40,7 @@ async def add_referral(session: AsyncSession, values: dict[str, Any]) -> None:
     await session.execute(insert(referrals).values(**values))
 
 
-async def lock_referrals(session: AsyncSession, tenant: str, case: str) -> Sequence[Row[Any]]:
+async def lock_referrals(session: AsyncSession, tenant: str, case: str) -> Sequence[AnyRow]:
     """The case's referrals by code, locked for update: second in the order of locks."""
     statement = (
         select(referrals)
@@ -50,7 +51,7 @@ async def lock_referrals(session: AsyncSession, tenant: str, case: str) -> Seque
     return (await session.execute(statement)).all()
 
 
-async def read_referrals(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[Row[Any]]:
+async def read_referrals(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:
     """The case's referrals by code."""
     statement = (
         select(referrals)
@@ -60,7 +61,7 @@ async def read_referrals(session: AsyncSession, access: Access, tenant: str, cas
     return (await session.execute(statement)).all()
 
 
-async def read_shares(session: AsyncSession, tenant: str, codes: Collection[str]) -> Sequence[Row[Any]]:
+async def read_shares(session: AsyncSession, tenant: str, codes: Collection[str]) -> Sequence[AnyRow]:
     """Every share, open or ended, of these referrals, by referral, category, epoch."""
     statement = (
         select(shares)
@@ -70,7 +71,7 @@ async def read_shares(session: AsyncSession, tenant: str, codes: Collection[str]
     return (await session.execute(statement)).all()
 
 
-async def read_endings(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[Row[Any]]:
+async def read_endings(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:
     """Ended shares of the case with their recipients, latest epoch of each category only."""
     latest = (
         select(shares.c.referral, shares.c.category, func.max(shares.c.epoch).label("epoch"))
@@ -98,7 +99,10 @@ async def read_endings(session: AsyncSession, access: Access, tenant: str, case:
             ),
         )
         .where(
-            referrals.c.tenant == tenant, referrals.c.case_code == case, shares.c.ended_at.is_not(None), own_only(access)
+            referrals.c.tenant == tenant,
+            referrals.c.case_code == case,
+            shares.c.ended_at.is_not(None),
+            own_only(access),
         )
         .order_by(referrals.c.code, shares.c.category)
     )
@@ -128,7 +132,5 @@ async def confirm_ending(
 async def set_progress(session: AsyncSession, tenant: str, referral: str, progress: str) -> None:
     """Note how far the agency came with the referral."""
     await session.execute(
-        update(referrals)
-        .where(referrals.c.tenant == tenant, referrals.c.code == referral)
-        .values(progress=progress)
+        update(referrals).where(referrals.c.tenant == tenant, referrals.c.code == referral).values(progress=progress)
     )

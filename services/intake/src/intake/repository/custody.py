@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, exists, insert, select
+from sqlalchemy import and_, exists, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.consent import Access
+from amanat.db import AnyRow
 from intake.models import custody_halves, custody_matches, kits
 from intake.repository.cases import own_only
 
@@ -18,7 +19,7 @@ async def add_kit(session: AsyncSession, *, tenant: str, barcode: str, case: str
     await session.execute(insert(kits).values(tenant=tenant, barcode=barcode, case_code=case, opened_at=now))
 
 
-async def find_kit(session: AsyncSession, tenants: Collection[str], barcode: str) -> Row[Any] | None:
+async def find_kit(session: AsyncSession, tenants: Collection[str], barcode: str) -> AnyRow | None:
     """The kit of this barcode at one of these cells."""
     statement = select(kits).where(kits.c.tenant.in_(tenants), kits.c.barcode == barcode)
     return (await session.execute(statement)).one_or_none()
@@ -34,7 +35,7 @@ async def barcodes_of(session: AsyncSession, tenant: str, case: str) -> list[str
     return list((await session.execute(statement)).scalars())
 
 
-async def read_kits(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[Row[Any]]:
+async def read_kits(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:
     """The case's kits, oldest first."""
     statement = (
         select(kits)
@@ -51,7 +52,7 @@ async def add_half(session: AsyncSession, values: dict[str, Any]) -> None:
 
 async def read_halves(
     session: AsyncSession, access: Access, tenant: str, barcodes: Collection[str]
-) -> Sequence[Row[Any]]:
+) -> Sequence[AnyRow]:
     """The halves of these kits in the order in which the cell learned of them, with their match."""
     statement = (
         select(custody_halves, custody_matches.c.release_id, custody_matches.c.receipt_id)
@@ -76,7 +77,7 @@ async def oldest_open(
     half: str,
     holder: tuple[str, str],
     counterpart: tuple[str, str],
-) -> Row[Any] | None:
+) -> AnyRow | None:
     """The oldest unmatched half of this kind that `holder` recorded towards `counterpart`, both (agency, organisation).
 
     The kit's case is locked by the caller, so that two receipts never take the same release.

@@ -1,26 +1,23 @@
 """Where a fact belongs: the gate's reads across cells, by named policy."""
 
-from typing import Any
-
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amanat.db import AnyRow
 from intake.models import kits, referrals
 
 
-async def find_referral(session: AsyncSession, agency: str, code: str) -> Row[Any] | None:
-    """The referral of this code if it is this agency's; not locked, since the case comes first in the order of locks."""
+async def find_referral(session: AsyncSession, agency: str, code: str) -> AnyRow | None:
+    """The referral of this code if it is this agency's; not locked: the case comes first in the order of locks."""
     statement = select(
         referrals.c.tenant, referrals.c.case_code, referrals.c.organisation, referrals.c.opened_at
     ).where(referrals.c.code == code, referrals.c.agency == agency)
     return (await session.execute(statement)).one_or_none()
 
 
-async def find_kit(session: AsyncSession, tenant: str, barcode: str) -> Row[Any] | None:
+async def find_kit(session: AsyncSession, tenant: str, barcode: str) -> AnyRow | None:
     """The kit of this barcode at this cell."""
-    return (
-        await session.execute(select(kits).where(kits.c.tenant == tenant, kits.c.barcode == barcode))
-    ).one_or_none()
+    return (await session.execute(select(kits).where(kits.c.tenant == tenant, kits.c.barcode == barcode))).one_or_none()
 
 
 async def case_of(session: AsyncSession, tenant: str, referral: str) -> str | None:

@@ -5,16 +5,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amanat.db import AnyRow
 from intake.models import clocks, keys, leases, referrals, request_secrets, shares
 from intake.repository.changes import KEY_FENCE
 
 
 async def lock_for_lease(
     session: AsyncSession, agency: str, organisation: str, purpose: str, code: str
-) -> Row[Any] | None:
+) -> AnyRow | None:
     """The referral, locked `FOR SHARE`, if it is open to exactly this agency, organisation and purpose."""
     statement = (
         select(referrals.c.code, referrals.c.tenant, referrals.c.consent_version)
@@ -30,7 +31,7 @@ async def lock_for_lease(
     return (await session.execute(statement)).one_or_none()
 
 
-async def live_keys(session: AsyncSession, tenant: str, referral: str, now: datetime) -> Sequence[Row[Any]]:
+async def live_keys(session: AsyncSession, tenant: str, referral: str, now: datetime) -> Sequence[AnyRow]:
     """Wrapped keys of the referral's open shares whose end is not reached: columns of the key, secret, end."""
     statement = (
         select(
@@ -75,7 +76,7 @@ async def fence_minting(session: AsyncSession) -> None:
     await session.execute(text("SELECT pg_advisory_xact_lock(:fence)"), {"fence": KEY_FENCE})
 
 
-async def keys_below(session: AsyncSession, generation: int, limit: int) -> Sequence[Row[Any]]:
+async def keys_below(session: AsyncSession, generation: int, limit: int) -> Sequence[AnyRow]:
     """Up to `limit` keys wrapped under an older generation, locked, with their secrets."""
     statement = (
         select(
@@ -134,7 +135,7 @@ async def cases_with_ended_shares(session: AsyncSession, now: datetime, limit: i
     return [(row.tenant, row.case_code) for row in await session.execute(statement)]
 
 
-async def overdue_clocks(session: AsyncSession, now: datetime, limit: int) -> Sequence[Row[Any]]:
+async def overdue_clocks(session: AsyncSession, now: datetime, limit: int) -> Sequence[AnyRow]:
     """Clocks past their due time, not met and not yet noted; locked, others' left out."""
     statement = (
         select(clocks)
@@ -154,7 +155,7 @@ async def note_overdue(session: AsyncSession, tenant: str, case: str, kind: str,
     )
 
 
-async def unacknowledged(session: AsyncSession, opened_before: datetime, limit: int) -> Sequence[Row[Any]]:
+async def unacknowledged(session: AsyncSession, opened_before: datetime, limit: int) -> Sequence[AnyRow]:
     """Open referrals that nobody acknowledged since before this time and that are not yet on the timeline as such."""
     statement = (
         select(referrals)

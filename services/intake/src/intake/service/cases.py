@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amanat.principal import Principal
 from amanat.categories import Agency
 from amanat.clocks import due
 from amanat.codes import PREFIX, new_code
@@ -16,11 +15,13 @@ from amanat.consent import ADULT, own
 from amanat.contracts.records import RECORDS, Person, Record, categories_in
 from amanat.errors import NotFound
 from amanat.inputs import invalid_input
+from amanat.principal import Principal
 from intake import schemas
 from intake.errors import AlreadyCorrected, OneIdentifier, UnknownCell
 from intake.repository import cases
 from intake.repository import changes as changes_repository
 from intake.service import consents as consent_service
+from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, disclose_all, load, plan_all, save, save_document, setting_of
 from intake.service.sharing import Changes
@@ -42,9 +43,7 @@ async def open_case(
     code = new_code(PREFIX[Agency.INTAKE], instruments.randomness)
     age = age_in_years(body.person, now.date())
     minor = age is None or age < ADULT  # unknown counts as a child where images are concerned
-    await cases.add_case(
-        session, tenant=tenant, code=code, now=now, presented_at=body.presented_at, minor=minor
-    )
+    await cases.add_case(session, tenant=tenant, code=code, now=now, presented_at=body.presented_at, minor=minor)
     author = (Agency.INTAKE, tenant)
     documents = [
         await save_document(
@@ -214,7 +213,7 @@ async def _start_clocks(
         session,
         tenant,
         code,
-        [{"kind": r.kind, "trigger_at": r.trigger_at, "due_at": r.due_at, "source": r.source} for r in rows],
+        [as_clock(row) for row in rows],
     )
 
 

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amanat.principal import Principal
 from amanat.categories import Agency, Category
 from amanat.codes import PREFIX, new_code
 from amanat.consent import ConsentGiven, ConsentWithdrawn, Grant, GrantTerms, fold, missing_deciders, own
 from amanat.contracts.records import Person
 from amanat.errors import FieldError, InvalidInput, NotFound
+from amanat.principal import Principal
 from intake import schemas
 from intake.errors import unknown_purpose, unknown_recipient
 from intake.repository import consents
@@ -225,9 +225,7 @@ async def show(
                 basis=grant.basis,
                 given_at=grant.given_at,
                 expires_at=grant.expires_at,
-                valid=not missing
-                and bool(grant.categories)
-                and (grant.expires_at is None or grant.expires_at > now),
+                valid=not missing and bool(grant.categories) and (grant.expires_at is None or grant.expires_at > now),
                 missing=missing,
             )
         )
@@ -281,9 +279,7 @@ def state_of(
     )
 
 
-def missing_of(
-    grants: Iterable[Grant], agency: Agency, organisation: str, instruments: Instruments
-) -> tuple[str, ...]:
+def missing_of(grants: Iterable[Grant], agency: Agency, organisation: str, instruments: Instruments) -> tuple[str, ...]:
     """What a referral waits for: "consent" where nobody gave any, else the deciders that its grants lack."""
     own_grants = [g for g in grants if (g.agency, g.organisation) == (agency, organisation) and g.categories]
     if not own_grants:

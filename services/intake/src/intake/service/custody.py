@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency
+from amanat.clocks import due
 from amanat.consent import Access, own
 from amanat.contracts.records import CustodyHalf
 from amanat.custody import NewHalf, attested, canonical_sha256
@@ -20,6 +21,7 @@ from amanat.principal import Principal
 from intake import schemas
 from intake.errors import KitExists, unknown_recipient
 from intake.repository import cases, custody
+from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import load, save, setting_of
 from intake.service.sharing import Changes, announce_kit
@@ -51,6 +53,9 @@ async def open_kit(
         await custody.add_kit(session, tenant=case.tenant, barcode=body.barcode, case=code, now=now)
     except IntegrityError as error:
         raise KitExists from error
+    await cases.start_clocks(
+        session, case.tenant, code, [as_clock(item) for item in due(instruments.clock_rules, "kit_sealed", now)]
+    )
     changes = Changes()
     changes.timeline.append(
         {"at": now, "kind": "kit_opened", "agency": None, "organisation": None, "referral": None,
@@ -137,9 +142,7 @@ async def record_half(
             "counterpart_organisation": counterpart[1],
             "at": at,
             "sha256": canonical_sha256(body),
-            "sealed": instruments.at_rest.seal(
-                body.body(), table="custody_halves", row=str(half_id), column="sealed"
-            ),
+            "sealed": instruments.at_rest.seal(body.body(), table="custody_halves", row=str(half_id), column="sealed"),
             "recorded_at": now,
         },
     )
@@ -155,7 +158,7 @@ async def record_half(
         entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_broken"))
     await cases.add_timeline(session, tenant, case, entries)
     if half == "receipt" and holder[0] is Agency.FORENSICS:
-        await cases.stop_clock(session, tenant, case, ("kit-to-laboratory",), at)
+        await cases.stop_clock(session, tenant, case, ("dna_to_laboratory",), at)
     return half_id
 
 

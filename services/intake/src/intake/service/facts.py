@@ -19,6 +19,7 @@ from amanat.contracts.withdrawals import TombstoneConfirmed
 from amanat.errors import NotFound
 from intake.repository import cases, consents, facts
 from intake.service import custody
+from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import disclose_all, load, save, save_document, setting_of
 from intake.service.sharing import Changes
@@ -42,7 +43,7 @@ EFFECTS: Mapping[type[Fact], Effect] = {
     ReferralAcknowledged: Effect("acknowledgement", "acknowledged"),
     FirRegistered: Effect("fir", "fir_registered", stops=("fir",), starts="fir"),
     ReferralRefused: Effect("refusal", "refused"),
-    KitReported: Effect("laboratory_report", "reported"),
+    KitReported: Effect("laboratory_report", "reported", stops=("laboratory_report",)),
     LawyerAssigned: Effect("assignment", "lawyer_assigned"),
     LegalAidDeclined: Effect("decline", "declined"),
 }
@@ -100,7 +101,7 @@ async def take(
             session,
             case.tenant,
             case.code,
-            [{"kind": r.kind, "trigger_at": r.trigger_at, "due_at": r.due_at, "source": r.source} for r in rows],
+            [as_clock(row) for row in rows],
         )
     minter = instruments.minter()
     disclose_all(changes, case, categories_in(record), setting_of(case, minter, instruments, now))

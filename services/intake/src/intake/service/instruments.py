@@ -1,4 +1,4 @@
-"""What use cases need besides a session: keys, directory, rules, clock's rules, randomness. Passed in, never reached for."""
+"""What use cases need besides a session: keys, directory, rules, randomness. Passed in, never reached for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

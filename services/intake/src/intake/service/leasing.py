@@ -4,12 +4,14 @@ The agency is the token's, never the body's. Unknown, foreign, another organisat
 item. A lease reads the referral `FOR SHARE`, a withdrawal takes it `FOR UPDATE`: none leaves after the key is gone.
 """
 
+import asyncio
 import base64
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger
@@ -72,17 +74,15 @@ async def lease(
 ) -> LeaseAnswer:
     """Leases what each item may have. The records of it commit with this transaction, before the answer is sent."""
     given: dict[int, LeaseGiven] = {}
-    recorded = []
+    recorded: list[dict[str, Any]] = []
     # Referrals are locked in the order of their codes, like everywhere, whatever the order of the asks.
     for position, item in sorted(enumerate(items), key=lambda numbered: numbered[1].referral):
-        referral = await keys.lock_for_lease(
-            session, principal.agency, item.organisation, item.purpose, item.referral
-        )
+        referral = await keys.lock_for_lease(session, principal.agency, item.organisation, item.purpose, item.referral)
         rows = await keys.live_keys(session, referral.tenant, referral.code, now) if referral is not None else []
         if referral is None or not rows:
             given[position] = LeaseGiven(referral=item.referral)
             continue
-        secrets = _unsealed(kek, {row.secret_id: (row.generation, row.sealed) for row in rows})
+        secrets = await asyncio.to_thread(_unsealed, kek, {row.secret_id: (row.generation, row.sealed) for row in rows})
         ends = [(row.until - now).total_seconds() for row in rows if row.until is not None]
         given[position] = LeaseGiven(
             referral=item.referral,
@@ -112,13 +112,11 @@ async def lease(
         )
     await keys.record_leases(session, recorded)
     for row in recorded:
-        content = {"lease": str(row["id"]), "categories": list(row["categories"]), "at": now.isoformat()}
+        content: JsonValue = {"lease": str(row["id"]), "categories": list(row["categories"]), "at": now.isoformat()}
         await ledger.append(
             session,
             str(row["tenant"]),
-            ledger.entry(
-                "leased", str(row["referral"]), content, instruments.at_rest, instruments.randomness, at=now
-            ),
+            ledger.entry("leased", str(row["referral"]), content, instruments.at_rest, instruments.randomness, at=now),
         )
     return LeaseAnswer(leases=tuple(given[position] for position in range(len(items))))
 

@@ -91,9 +91,7 @@ def as_referral(row: Row[Any], share_rows: Sequence[Row[Any]]) -> Referral:
         state=row.state,
         consent_version=row.consent_version,
         next_seq=row.next_seq,
-        shares={
-            Category(s.category): Share(Category(s.category), s.epoch, s.until) for s in own if s.ended_at is None
-        },
+        shares={Category(s.category): Share(Category(s.category), s.epoch, s.until) for s in own if s.ended_at is None},
         last_epochs={Category(s.category): s.epoch for s in own},
     )
 

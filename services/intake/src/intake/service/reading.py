@@ -146,8 +146,6 @@ def _gaps(row: Row[Any]) -> list[str]:
     return ["receipt_without_release"] if row.half == "receipt" else ["release_without_receipt"]
 
 
-
-
 async def version_of(session: AsyncSession, principal: Principal, code: str) -> int | None:
     """The case's version if it is one of this client's cells'; operational, so no look."""
     return await cases.version_of(session, own(principal), principal.cells, code)

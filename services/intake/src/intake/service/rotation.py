@@ -35,7 +35,7 @@ async def rotate(database: Database, kek: KekPrivate, public: KekPublic, instrum
     """
     generation = kek.create()
     async with database.transaction(()) as session:
-        # Whoever began minting under the old generation has committed when this is granted; who comes later reads the new.
+        # Whoever minted under the old generation has committed when this is granted; who comes later reads the new.
         await keys.fence_minting(session)
     rewrapped = 0
     while True:
@@ -65,7 +65,7 @@ async def rotate(database: Database, kek: KekPrivate, public: KekPublic, instrum
     async with database.transaction(()) as session:
         if await keys.count_below(session, generation):
             raise StillInUse("keys of an older generation are left")
-    destroyed = tuple(old for old in kek.generations() if old < generation)
-    for old in destroyed:
-        kek.destroy(old)
+    destroyed = tuple(alive for alive in kek.generations() if alive < generation)
+    for retired in destroyed:
+        kek.destroy(retired)
     return Rotated(generation, rewrapped, destroyed)

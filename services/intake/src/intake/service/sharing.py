@@ -193,8 +193,8 @@ def disclose(
 ) -> Referral:
     """Send the whole current projection of each of the categories that this referral shares now.
 
-    A higher `seq` replaces what the agency has; an amendment is sent even when nothing is left to show. Each message has a key of its own within the epoch, since `main` cannot
-    unwrap an earlier one; all keys of an epoch end together.
+    A higher `seq` replaces what the agency has; an amendment is sent even when nothing is left to show. Each message
+    has a key of its own within the epoch, since `main` cannot unwrap an earlier one; an epoch's keys end together.
     """
     for category in sorted(set(categories) & set(referral.shares)):
         content = _projection(referral, documents, category, setting)
@@ -311,9 +311,7 @@ def _projection(
     return DisclosedRecords(records=tuple(shown))
 
 
-def _until(
-    grants: frozenset[Grant], referral: Referral, category: Category, setting: Setting
-) -> datetime | None:
+def _until(grants: frozenset[Grant], referral: Referral, category: Category, setting: Setting) -> datetime | None:
     """The latest end of the valid bases of one category: it is readable while any of them is valid."""
     ends: list[datetime | None] = []
     for grant in grants:

@@ -1,9 +1,10 @@
 """What time itself brings about: grants that end, clocks that run over, referrals that nobody took up."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amanat.clocks import ClockRules, due
 from amanat.consent import Access
 from amanat.db import Database
 from amanat.errors import NotFound
@@ -15,9 +16,7 @@ from intake.service.sharing import Changes
 BATCH = 100
 
 
-async def sweep(
-    database: Database, gate: Access, now: datetime, acknowledgement: timedelta, instruments: Instruments
-) -> int:
+async def sweep(database: Database, gate: Access, now: datetime, instruments: Instruments) -> int:
     """One round; returns how many things were noted. Each case in a transaction of its own."""
     async with database.transaction(()) as session:
         ended = await keys.cases_with_ended_shares(session, now, BATCH)
@@ -27,7 +26,7 @@ async def sweep(
     async with database.transaction(()) as session:
         noted = await note_overdue(session, now)
     async with database.transaction(()) as session:
-        noted += await note_silence(session, now, acknowledgement)
+        noted += await note_silence(session, now, instruments.clock_rules)
     return len(ended) + noted
 
 
@@ -58,9 +57,14 @@ async def note_overdue(session: AsyncSession, now: datetime) -> int:
     return len(rows)
 
 
-async def note_silence(session: AsyncSession, now: datetime, acknowledgement: timedelta) -> int:
-    """Puts referrals on the timeline that nobody acknowledged in time, once."""
-    rows = await keys.unacknowledged(session, now - acknowledgement, BATCH)
+async def note_silence(session: AsyncSession, now: datetime, rules: ClockRules) -> int:
+    """Puts referrals on the timeline that nobody acknowledged by the clock of that name, once."""
+    spans = [
+        due_item.due_at - now for due_item in due(rules, "referral_opened", now) if due_item.kind == "acknowledgement"
+    ]
+    if not spans:
+        return 0
+    rows = await keys.unacknowledged(session, now - min(spans), BATCH)
     for row in rows:
         await keys.note_reminded(session, row.tenant, row.code, now)
         entry = {

@@ -1,0 +1,100 @@
+"""The gate: intake's worker and its only Kafka client. It relays disclosures, takes facts, leases keys, sweeps.
+
+Alone it holds the private half of the key-encryption key and the keys that open facts (DESIGN.md, "One picture").
+"""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import uvloop
+from fastapi import FastAPI
+
+from amanat import parked, telemetry
+from amanat.categories import Agency
+from amanat.consent import own
+from amanat.contracts.withdrawals import TombstoneConfirmed
+from amanat.db import Database, ready
+from amanat.facts import FactOpener
+from amanat.http import add_check, create_app
+from amanat.inbox import Inbox
+from amanat.kafka import Consumer, make_producer
+from amanat.kek import FileKekPrivate, FileKekPublic
+from amanat.outbox import prune
+from amanat.relay import Relay
+from amanat.worker import Every, Listener, run_worker
+from intake.api.leases import LeaseDesk, router
+from intake.handlers import TOPICS, handlers
+from intake.service.instruments import Instruments
+from intake.service.sweeps import sweep
+from intake.settings import GateSettings
+
+GROUP = "intake"
+
+
+@dataclass(frozen=True)
+class GateItself:
+    """The principal in whose name the gate reads the cell's originals."""
+
+    agency: Agency = Agency.INTAKE
+    organisation: str = "gate"
+
+
+def build(settings: GateSettings, database: Database, instruments: Instruments) -> FastAPI:
+    """The internal listener: leases, and nothing else."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await database.dispose()
+
+    app = create_app(
+        title="Amanat: the gate", service="intake-gate", settings=settings, routers=[router], lifespan=lifespan
+    )
+    kek = FileKekPrivate(settings.kek_public_dir, settings.kek_private_dir)
+    app.state.leases = LeaseDesk(database, kek, instruments)
+    add_check(app, "database", lambda: ready(database))
+    return app
+
+
+async def run(settings: GateSettings) -> None:
+    """Starts everything the gate does; ends when any of it does."""
+    database = Database(settings.database_url, pool_size=8, application_name="intake-gate")
+    instruments = Instruments.from_settings(settings, FileKekPublic(settings.kek_public_dir), secrets.token_bytes)
+    opener = FactOpener.from_dir(settings.facts_key_dir, instruments.directory)
+    gate = own(GateItself())
+    inbox = Inbox(
+        database,
+        handlers(opener, gate, instruments, _now),
+        never_park=frozenset({TombstoneConfirmed.type}),
+        tenants_of=lambda _: None,
+    )
+
+    async def tidy() -> None:
+        async with database.transaction(()) as session:
+            await prune(session, settings, _now())
+
+    await run_worker(
+        tasks=[
+            Listener(build(settings, database, instruments), host=settings.host, port=settings.port),
+            Relay(database, make_producer(settings, "intake-gate"), "intake"),
+            Consumer(settings, list(TOPICS), GROUP, inbox.process),
+            Every("parked", 2.0, lambda: parked.attend(database, inbox)),
+            Every("sweep", settings.sweep_seconds, lambda: sweep(database, gate, _now(), instruments)),
+            Every("prune", 60.0, tidy),
+        ],
+        port=None,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    loaded = GateSettings.load()
+    telemetry.configure_logging("intake-gate", loaded.log_level)
+    telemetry.configure_tracing("intake-gate")
+    uvloop.run(run(loaded))

@@ -1,0 +1,45 @@
+"""What the gate does with each fact: open it, check it, apply it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.categories import Agency
+from amanat.consent import Access
+from amanat.contracts.base import FACTS, SealedFact
+from amanat.contracts.custody import KitReceived, KitReleased
+from amanat.contracts.withdrawals import TombstoneConfirmed
+from amanat.facts import FactOpener
+from amanat.inbox import Handler
+from amanat.received import Received
+from intake.service import facts
+from intake.service.instruments import Instruments
+
+TOPICS = {f"facts.{agency}": agency for agency in (Agency.POLICE_LINK, Agency.FORENSICS, Agency.LEGAL_AID)}
+TAKEN = (*facts.EFFECTS, KitReleased, KitReceived, TombstoneConfirmed)
+
+
+def handlers(
+    opener: FactOpener, gate: Access, instruments: Instruments, now: Callable[[], datetime]
+) -> Mapping[str, Handler]:
+    """One handler for every fact that the gate takes, by type; any other type is parked."""
+
+    async def take(session: AsyncSession, events: Sequence[Received]) -> None:
+        for event in events:
+            # The topic says whose word it is: Kafka's ACLs let only that agency write there.
+            agency = TOPICS[event.topic]
+            sealed = event.event()
+            if not isinstance(sealed, SealedFact):
+                raise facts.NeverOpened
+            fact = opener.open(
+                agency,
+                sealed,
+                event_id=event.event_id,
+                type=event.type,
+                referral=event.referral or "",
+                time=event.time,
+            )
+            await facts.take(session, gate, agency, fact, now(), instruments)
+
+    return {fact.type: take for fact in FACTS.values() if fact in TAKEN}

@@ -1,0 +1,36 @@
+"""The cell's HTTP service: parses strangers' input; can seal and destroy, never lease or unwrap."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from amanat.db import Database, ready
+from amanat.http import add_check, create_app, serve
+from amanat.kek import FileKekPublic
+from intake.api import routers
+from intake.api.desk import Desk
+from intake.service.instruments import Instruments
+from intake.settings import Settings
+
+
+def build(settings: Settings) -> FastAPI:
+    """The app, with everything it has."""
+    database = Database(settings.database_url, application_name="intake-main")
+    instruments = Instruments.from_settings(settings, FileKekPublic(settings.kek_public_dir), secrets.token_bytes)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await database.dispose()
+
+    app = create_app(title="Amanat: the cell", service="intake", settings=settings, routers=routers, lifespan=lifespan)
+    app.state.desk = Desk(database, instruments)
+    add_check(app, "database", lambda: ready(database))
+    return app
+
+
+if __name__ == "__main__":
+    settings = Settings.load()
+    serve(build(settings), settings)
