@@ -66,6 +66,4 @@ async def create(
     headers = {"Location": done.location or ""}
     if done.replayed:
         headers["Idempotency-Replayed"] = "true"
-    return Response(
-        answer.model_dump_json(), status_code=done.status, media_type="application/json", headers=headers
-    )
+    return Response(answer.model_dump_json(), status_code=done.status, media_type="application/json", headers=headers)

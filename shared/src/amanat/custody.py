@@ -1,7 +1,7 @@
 """Custody halves as their holder attests them, the same at intake, police-link and forensics.
 
-A half is an attestation: subject, token id, time, and the SHA-256 of the canonical body. Every holder is a future witness
-(DOMAIN.md, "Custody"; NIJ best practices: every release and receipt logged).
+A half is an attestation: subject, token id, time, and the SHA-256 of the canonical body. Every holder is a future
+witness (DOMAIN.md, "Custody"; NIJ best practices: every release and receipt logged).
 """
 
 import hashlib
