@@ -6,21 +6,31 @@ Each transaction carries the tenants that row-level security lets it see; none g
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
+import asyncpg
 import structlog
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Row, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 CHANNEL = "amanat_outbox"
 """LISTEN on it to hear that outbox rows were committed. One database per service, so one name does."""
 
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+"""A row of whatever columns a statement selects."""
+
 _WAKE = "amanat.wake"
 _SET_TENANTS = text("SELECT set_config('amanat.tenants', :tenants, true)")
 # A NOTIFY inside each business commit cost two thirds of the throughput: it is its own, and need not wait for the disk.
 _NOTIFY = text(f"SELECT set_config('synchronous_commit', 'off', true), pg_notify('{CHANNEL}', '')")
+# Classes 08 (connection), 40 (rolled back: deadlock, serialization), 53 (resources), 57 (operator: shutdown), and below
+# a lock not granted in time.
+_TRANSIENT_CLASSES = ("08", "40", "53", "57")
+_LOCK_NOT_AVAILABLE = "55P03"
 _log = structlog.get_logger(__name__)
 
 
@@ -75,6 +85,28 @@ class Database:
             await self._notifying
         await self.engine.dispose()
 
+    async def listen(self, heard: Callable[[], None]) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection of its own on which `heard` is called for each notification of committed outbox rows.
+
+        The caller closes it, and asks for another when it `is_closed()`. Raises OSError or asyncpg's errors.
+        """
+        url = make_url(self.url)
+        connection = await asyncpg.connect(
+            host=url.host,
+            port=url.port,
+            user=url.username,
+            password=url.password,
+            database=url.database,
+            timeout=5,
+            server_settings={"application_name": f"{self.application_name} listening"},
+        )
+
+        def on_notice(*_: Any) -> None:
+            heard()
+
+        await connection.add_listener(CHANNEL, on_notice)
+        return connection
+
     def _notify_soon(self) -> None:
         if self._notifying is not None and not self._notifying.done():
             self._notify_again = True
@@ -97,3 +129,30 @@ class Database:
 def wake(session: AsyncSession) -> None:
     """Notes that this transaction wrote outbox rows: after its commit the relay is woken, once for all of them."""
     session.info[_WAKE] = True
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed later: connection lost, deadlock, serialization, shutdown, no free connection.
+
+    Errors of the data (a constraint, a bad value) are not: the same work would fail again.
+    """
+    if isinstance(error, OSError | PoolTimeout) or _is_client_side(error):
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or (error.orig is not None and is_transient(error.orig))
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        return state.startswith(_TRANSIENT_CLASSES) or state == _LOCK_NOT_AVAILABLE
+    # asyncpg tells of a connection that broke in the middle of a statement without an SQL state.
+    return isinstance(error.__cause__, OSError) or _is_client_side(error.__cause__)
+
+
+def _is_client_side(error: BaseException | None) -> bool:
+    # A closed connection; but a value that does not fit its column is an InterfaceError too, and will never fit.
+    return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
+
+
+async def ready(database: Database) -> None:
+    """For `/readyz`: raises what the database raises when it does not answer."""
+    async with database.engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))

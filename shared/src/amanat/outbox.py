@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from opentelemetry import propagate
 from sqlalchemy import CursorResult, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.contracts.base import Event
 from amanat.db import wake
 from amanat.tables import idempotency, inbox, outbox, parked
+from amanat.telemetry import traceparent
 
 WITHDRAWN = "pk.amanat.category-withdrawn.v1"
 DISCLOSED = "pk.amanat.category-disclosed.v1"
@@ -69,7 +69,8 @@ async def add(
         headers["ce_seq"] = str(seq)
     if organisation:
         headers["ce_organisation"] = organisation
-    propagate.inject(headers)
+    if trace := traceparent():
+        headers["traceparent"] = trace
     await session.execute(
         insert(outbox).values(
             event_id=event_id,

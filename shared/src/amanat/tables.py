@@ -69,6 +69,7 @@ parked = Table(
     Column("body", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False),
     Column("parked_at", Instant, nullable=False),
+    Column("retry_requested_at", Instant),
     Column("released_at", Instant),
 )
 

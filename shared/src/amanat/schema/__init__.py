@@ -27,7 +27,7 @@ def background_role(db: str) -> str:
     return "intake_gate" if _named(db) == "intake" else f"{db}_worker"
 
 
-def tenant_table(  # noqa: PLR0917 - called once per table, where the six read as one line
+def tenant_table(
     op: Operations,
     table: str,
     db: str,

@@ -48,6 +48,7 @@ _TABLES = (
         body bytea NOT NULL,
         reason text NOT NULL,
         parked_at timestamptz NOT NULL,
+        retry_requested_at timestamptz,
         released_at timestamptz
     )""",
     "CREATE INDEX parked_unreleased ON parked (referral, topic, id) WHERE released_at IS NULL",
@@ -115,7 +116,7 @@ def create_platform(op: Operations, db: str, background: str) -> None:
         background_all=True,
     )
     background_table(op, "inbox", db, "SELECT, INSERT, DELETE")
-    background_table(op, "parked", db, "SELECT, INSERT, UPDATE (reason, released_at), DELETE")
+    background_table(op, "parked", db, "SELECT, INSERT, UPDATE (reason, retry_requested_at, released_at), DELETE")
     background_table(op, "relay_lease", db, "SELECT, INSERT, UPDATE, DELETE")
     tenant_table(op, "idempotency", db, "SELECT, INSERT, UPDATE, DELETE", "SELECT, DELETE", background_all=gate)
     tenant_table(op, "looks", db, "SELECT, INSERT", "SELECT, INSERT", background_all=gate)

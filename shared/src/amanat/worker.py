@@ -1,0 +1,196 @@
+"""Runs what a Kafka process consists of, side by side, until it is told to stop or one of them dies.
+
+await run_worker(
+    tasks=[relay, consumer, Every("parked", 2.0, lambda: parked.attend(database, inbox))],
+    port=settings.port,
+)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import structlog
+import uvicorn
+from prometheus_client import Counter, generate_latest
+
+from amanat.db import is_transient
+
+_FAILED = Counter("amanat_background_failed_total", "Runs of a periodic task that failed", ["task", "error"])
+_log = structlog.get_logger(__name__)
+
+DRAIN_S = 20.0
+
+
+class Task(Protocol):
+    """A part of a worker. `run` returns only after `stop` is set; whatever it raises ends the process."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self, stop: asyncio.Event, /) -> None: ...
+
+
+@runtime_checkable
+class Readiness(Protocol):
+    """A task that knows whether it can do its work just now."""
+
+    @property
+    def ready(self) -> bool: ...
+
+
+class Every:
+    """A task that calls `function` again and again, `seconds` after the last call ended.
+
+    A call that fails is logged by its error's class and tried again; `fails_for` times in a row end the process, where
+    a database or peer that is away does not count.
+    """
+
+    def __init__(
+        self, name: str, seconds: float, function: Callable[[], Awaitable[object]], *, fails_for: int = 20
+    ) -> None:
+        self.name = name
+        self._seconds = seconds
+        self._function = function
+        self._fails_for = fails_for
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Raises the last error after too many in a row."""
+        failed = 0
+        while not stop.is_set():
+            try:
+                await self._function()
+                failed = 0
+            except Exception as error:
+                failed += not is_transient(error)
+                _FAILED.labels(self.name, type(error).__name__).inc()
+                _log.warning("background_failed", task=self.name, error=type(error).__name__)
+                if failed >= self._fails_for:
+                    raise
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._seconds)
+
+
+class Listener:
+    """A task that serves an ASGI application; `port` 0 takes a free one, told by `bound_port` once it listens."""
+
+    def __init__(self, app: Any, *, host: str = "127.0.0.1", port: int, name: str = "listener") -> None:
+        self.name = name
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=int(DRAIN_S / 2),
+            )
+        )
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._server.started)
+
+    @property
+    def bound_port(self) -> int | None:
+        """The port it listens on, or None before it does."""
+        if not self._server.started:
+            return None
+        return int(self._server.servers[0].sockets[0].getsockname()[1])
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Raises OSError when the port is taken."""
+        serving = asyncio.create_task(self._server.serve())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self._server.should_exit = True
+            await serving
+        except SystemExit as error:  # uvicorn's way to say that it cannot listen
+            raise OSError("the listener could not start") from error
+        finally:
+            stopping.cancel()
+            if not serving.done():
+                serving.cancel()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # The worker listens to signals for all its tasks; a server that took them would leave the others running.
+        yield
+
+
+async def run_worker(
+    *,
+    tasks: Sequence[Task],
+    port: int | None,
+    host: str = "127.0.0.1",
+    drain_seconds: float = DRAIN_S,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Runs `tasks` until SIGTERM or SIGINT (or `stop`), then lets them finish what they have in hand.
+
+    `/livez`, `/readyz` and `/metrics` are served on `port`; None where a task serves them itself (the gate). A task
+    that dies, or returns without being told to, stops the others and ends the process: raises SystemExit(1).
+    """
+    stopping = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError, RuntimeError):  # in a thread other than the main one
+            loop.add_signal_handler(number, stopping.set)
+    parts = list(tasks)
+    if port is not None:
+        parts.append(Listener(probes(parts), host=host, port=port, name="probes"))
+    running = {asyncio.create_task(part.run(stopping), name=part.name): part for part in parts}
+    told = asyncio.create_task(stopping.wait())
+    await asyncio.wait({told, *running}, return_when=asyncio.FIRST_COMPLETED)
+    died = not stopping.is_set()
+    stopping.set()
+    told.cancel()
+    _log.info("worker_stops", because="a task ended" if died else "told")
+    _, late = await asyncio.wait(running, timeout=drain_seconds)
+    for task in late:
+        _log.warning("task_cancelled", task=task.get_name())
+        task.cancel()
+    for task, outcome in zip(running, await asyncio.gather(*running, return_exceptions=True), strict=True):
+        if isinstance(outcome, Exception):
+            died = True
+            _log.error("task_died", task=task.get_name(), error=type(outcome).__name__)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError, RuntimeError):
+            loop.remove_signal_handler(number)
+    if died:
+        raise SystemExit(1)
+
+
+def probes(tasks: Sequence[Task]) -> Callable[..., Awaitable[None]]:
+    """An ASGI application of three paths: `/livez`, `/readyz` (503 names what is not ready), `/metrics`."""
+
+    async def answer(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
+        if scope["type"] != "http":
+            return
+        status, kind, body = _answer(str(scope["path"]), tasks)
+        headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return answer
+
+
+def _answer(path: str, tasks: Sequence[Task]) -> tuple[int, bytes, bytes]:
+    if path == "/livez":
+        return 200, b"application/json", b'{"status":"alive"}'
+    if path == "/readyz":
+        waiting = sorted(task.name for task in tasks if isinstance(task, Readiness) and not task.ready)
+        found = {"status": "not ready" if waiting else "ready", "waiting_for": waiting}
+        return (503 if waiting else 200), b"application/json", json.dumps(found).encode()
+    if path == "/metrics":
+        return 200, b"text/plain; version=0.0.4; charset=utf-8", generate_latest()
+    return 404, b"application/json", b'{"status":"not found"}'
