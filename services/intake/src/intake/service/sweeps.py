@@ -59,9 +59,7 @@ async def note_overdue(session: AsyncSession, now: datetime) -> int:
 
 async def note_silence(session: AsyncSession, now: datetime, rules: ClockRules) -> int:
     """Puts referrals on the timeline that nobody acknowledged by the clock of that name, once."""
-    spans = [
-        due_item.due_at - now for due_item in due(rules, "referral_opened", now) if due_item.kind == "acknowledgement"
-    ]
+    spans = [item.due_at - now for item in due(rules, "referral_opened", now) if item.kind == "acknowledgement"]
     if not spans:
         return 0
     rows = await keys.unacknowledged(session, now - min(spans), BATCH)
