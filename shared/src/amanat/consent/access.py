@@ -30,6 +30,10 @@ class Access:
     def __init__(self, *_: object, **__: object) -> None:
         raise TypeError("an access comes from decide, from_lease or own")
 
+    def __reduce_ex__(self, _: object) -> str:
+        # Else a copy or a pickle would be a fourth way to make one.
+        raise TypeError("an access is not copied or stored")
+
 
 class LeaseLike(Protocol):
     """What `from_lease` needs of a lease (`amanat.leases.Lease`)."""
@@ -64,7 +68,7 @@ def ended(grant: Grant, now: datetime) -> bool:
     return end is not None and now >= end
 
 
-def decide(  # noqa: PLR0917  the six questions of the policy, in the order in which they are asked everywhere
+def decide(
     grants: Iterable[Grant],
     ceiling: frozenset[Category],
     agency: Agency,
