@@ -28,7 +28,20 @@ _MESSAGES = {
 }
 _CODES = {"extra_forbidden": "unknown-field", "missing": "missing", "value_error": "not-acceptable"}
 _PARAMETERS = {"query", "path", "header", "cookie"}
-_KINDS = ("string", "int", "float", "bool", "datetime", "date", "time", "list", "dict", "model", "decimal")
+_KINDS = {
+    "string": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "decimal": "a number",
+    "bool": "true or false",
+    "datetime": "a date and time (RFC 3339)",
+    "date": "a date (RFC 3339)",
+    "time": "a time of day (RFC 3339)",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "an object",
+    "model": "an object",
+}
 
 
 def names_in(schema: Any) -> frozenset[str]:
@@ -90,7 +103,7 @@ def _code(kind: str) -> str:
 def _message(kind: str) -> str:
     if kind in _MESSAGES:
         return _MESSAGES[kind]
-    for name in _KINDS:
-        if kind.startswith(name) and kind.endswith(("_type", "_parsing")):
-            return f"is not a {name}"
+    kind_of_value = kind.split("_", maxsplit=1)[0]
+    if kind_of_value in _KINDS:
+        return f"is not {_KINDS[kind_of_value]} that is taken here"
     return "is not acceptable"

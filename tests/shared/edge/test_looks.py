@@ -1,0 +1,167 @@
+"""A look is on record before the answer, and a code that is not yours is recorded like one that never was."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+from sqlalchemy import Column, MetaData, Select, Table, Text, event, select, text
+from sqlalchemy.exc import DBAPIError
+
+from amanat import ledger, looks
+from amanat.at_rest import AtRest, Macs
+from amanat.categories import Agency, Category
+from amanat.db import Database
+from amanat.looks import Look
+from amanat.principal import Principal
+from amanat_local.postgres import Postgres
+
+NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+AT_REST = AtRest({0: bytes(32)})
+MACS = Macs(b"m" * 32)
+OFFICER = Principal(
+    agency=Agency.POLICE_LINK,
+    organisation="station-saddar",
+    roles=frozenset({"police_officer"}),
+    cells=frozenset(),
+    subject="station-saddar.officer",
+    client="desk",
+    token_id="t-1",
+)
+things = Table("things", MetaData(), Column("tenant", Text), Column("code", Text), Column("told", Text))
+
+
+def a_look(code: str) -> Look:
+    return looks.look(
+        OFFICER,
+        look_id=uuid.uuid4(),
+        tenant="station-saddar",
+        referral=code,
+        refused=MACS.refusal(code),
+        purpose="investigation",
+        categories=[Category.INCIDENT, Category.IDENTITY],
+        at=NOW,
+        at_rest=AT_REST,
+        randomness=os.urandom,
+    )
+
+
+def of(code: str) -> Select[Any]:
+    return (
+        select(things.c.code, things.c.told)
+        .where(things.c.tenant == "station-saddar", things.c.code == code)
+        .order_by(things.c.code)
+    )
+
+
+async def ask(database: Database, code: str) -> list[tuple[str, str]]:
+    rows = await looks.fetch(database, tenants=["station-saddar"], look=a_look(code), statement=of(code))
+    return [tuple(row) for row in rows]
+
+
+@pytest.fixture(autouse=True)
+def _two_referrals(database: Database, edge_postgres: Postgres) -> None:
+    edge_postgres.sql(
+        "edge",
+        "INSERT INTO things VALUES ('station-saddar', 'P-MINE', 'told'), ('station-clifton', 'P-THEIRS', 'told')",
+    )
+
+
+async def test_what_is_found_comes_back_with_its_look_on_record(database: Database, edge_postgres: Postgres) -> None:
+    assert await ask(database, "P-MINE") == [("P-MINE", "told")]
+    columns = "tenant, referral, refused IS NULL, subject, client, token_id, purpose, categories"
+    assert edge_postgres.sql("edge", f"SELECT {columns} FROM looks").strip() == (
+        "station-saddar|P-MINE|t|station-saddar.officer|desk|t-1|investigation|{identity,incident}"
+    )
+    assert edge_postgres.sql("edge", "SELECT at AT TIME ZONE 'UTC' FROM looks").strip() == "2026-03-01 09:30:00"
+
+
+async def test_a_foreign_and_an_unknown_code_write_the_same_refusal(
+    database: Database, edge_postgres: Postgres
+) -> None:
+    assert await ask(database, "P-THEIRS") == []
+    assert await ask(database, "P-NEVER") == []
+    rows = edge_postgres.sql("edge", "SELECT * FROM looks").strip().splitlines()
+    shapes = []
+    for row, code in zip(rows, ("P-THEIRS", "P-NEVER"), strict=True):
+        assert code not in row
+        assert MACS.refusal(code).hex() in row
+        cells = row.split("|")
+        shapes.append([cells[0], *(str(len(cell)) for cell in cells[3:5]), *cells[5:]])
+    assert shapes[0] == shapes[1]
+    assert shapes[0][2] == "66"  # \x and an HMAC, no code
+
+
+async def test_found_foreign_and_unknown_cost_the_same_statements(database: Database) -> None:
+    counts = []
+    for code in ("P-MINE", "P-THEIRS", "P-NEVER"):
+        statements: list[str] = []
+
+        def note(*arguments: Any, seen: list[str] = statements) -> None:
+            seen.append(arguments[2])
+
+        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        await ask(database, code)
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        counts.append(statements)
+    assert counts[0] == counts[1] == counts[2]
+    assert len([statement for statement in counts[0] if "things" in statement]) == 1
+
+
+async def test_the_ledger_entry_fits_what_happened_and_proves_it(database: Database, edge_postgres: Postgres) -> None:
+    found, missing = a_look("P-MINE"), a_look("P-NEVER")
+    for look, code in ((found, "P-MINE"), (missing, "P-NEVER")):
+        await looks.fetch(database, tenants=["station-saddar"], look=look, statement=of(code))
+    lines = edge_postgres.sql("edge", "SELECT kind, subject, commitment, salt_sealed FROM ledger_entries ORDER BY id")
+    rows = [line.split("|") for line in lines.strip().splitlines()]
+    assert [row[:2] for row in rows] == [["look", "P-MINE"], ["look_refused", MACS.refusal("P-NEVER").hex()]]
+    content: dict[str, JsonValue] = {
+        "look": str(found.id),
+        "tenant": "station-saddar",
+        "subject": "station-saddar.officer",
+        "client": "desk",
+        "token": "t-1",
+        "purpose": "investigation",
+        "at": "2026-03-01T09:30:00+00:00",
+        "referral": "P-MINE",
+        "categories": ["identity", "incident"],
+    }
+    commitment, sealed = (bytes.fromhex(cell.removeprefix("\\x")) for cell in rows[0][2:])
+    salt = ledger.open_salt(commitment, sealed, AT_REST)
+    assert ledger.proves("look", "P-MINE", content, salt, commitment)
+    assert not ledger.proves("look", "P-MINE", {**content, "subject": "another"}, salt, commitment)
+
+
+async def test_several_rows_are_one_look(database: Database, edge_postgres: Postgres) -> None:
+    edge_postgres.sql("edge", "INSERT INTO things VALUES ('station-saddar', 'P-MORE', 'more')")
+    statement = select(things.c.code).where(things.c.tenant == "station-saddar").order_by(things.c.code.desc())
+    rows = await looks.fetch(database, tenants=["station-saddar"], look=a_look("P-MINE"), statement=statement)
+    assert [row.code for row in rows] == ["P-MORE", "P-MINE"]
+    assert edge_postgres.sql("edge", "SELECT count(*) FROM looks").strip() == "1"
+
+
+async def test_when_the_look_cannot_be_recorded_nothing_is_returned(
+    database: Database, edge_postgres: Postgres
+) -> None:
+    look = a_look("P-MINE")
+    await looks.fetch(database, tenants=["station-saddar"], look=look, statement=of("P-MINE"))
+    with pytest.raises(DBAPIError):  # the same look id again
+        await looks.fetch(database, tenants=["station-saddar"], look=look, statement=of("P-MINE"))
+    assert edge_postgres.sql("edge", "SELECT count(*) FROM ledger_entries").strip() == "1"
+
+
+async def test_a_look_for_a_tenant_that_is_not_the_askers_is_refused_by_the_database(database: Database) -> None:
+    with pytest.raises(DBAPIError, match="row-level security"):
+        await looks.fetch(database, tenants=["station-clifton"], look=a_look("P-MINE"), statement=of("P-MINE"))
+
+
+async def test_a_look_once_recorded_cannot_be_changed_or_deleted(database: Database) -> None:
+    await ask(database, "P-MINE")
+    for statement in ("UPDATE looks SET purpose = ''", "DELETE FROM looks", "DELETE FROM ledger_entries"):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with database.transaction(["station-saddar"]) as session:
+                await session.execute(text(statement))
