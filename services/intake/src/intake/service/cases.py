@@ -21,10 +21,11 @@ from intake.errors import AlreadyCorrected, OneIdentifier, UnknownCell
 from intake.repository import cases
 from intake.repository import changes as changes_repository
 from intake.service import consents as consent_service
+from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, disclose_all, load, plan_all, save, save_document, setting_of
-from intake.service.sharing import Changes
+from intake.service.referrals import states
 
 INDEXED = ("mlc_number", "cnic", "hospital_record_number")
 Author = tuple[Agency, str]
@@ -67,7 +68,7 @@ async def open_case(
     minter = instruments.minter()
     plan_all(changes, case, setting_of(case, minter, instruments, now))
     await save(session, case, changes, minter, instruments, now)
-    return schemas.CaseOpened(case=code, referrals=consent_service.states(case, instruments))
+    return schemas.CaseOpened(case=code, referrals=states(case, instruments))
 
 
 async def add_record(

@@ -21,10 +21,11 @@ from amanat.principal import Principal
 from intake import schemas
 from intake.errors import KitExists, unknown_recipient
 from intake.repository import cases, custody
+from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import load, save, setting_of
-from intake.service.sharing import Changes, announce_kit
+from intake.service.sharing import announce_kit
 
 Half = Literal["release", "receipt"]
 OTHER: dict[Half, Half] = {"release": "receipt", "receipt": "release"}

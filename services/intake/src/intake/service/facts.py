@@ -19,10 +19,10 @@ from amanat.contracts.withdrawals import TombstoneConfirmed
 from amanat.errors import NotFound
 from intake.repository import cases, consents, facts
 from intake.service import custody
+from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import disclose_all, load, save, save_document, setting_of
-from intake.service.sharing import Changes
 
 
 class NeverOpened(Exception):

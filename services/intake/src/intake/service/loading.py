@@ -17,8 +17,9 @@ from amanat.contracts.records import RECORDS, Record, categories_in
 from amanat.errors import NotFound
 from intake.repository import cases, consents, custody
 from intake.repository import changes as changes_repository
+from intake.service.changes import Changes, Document, Minter, Referral, Setting, Share
 from intake.service.instruments import Instruments
-from intake.service.sharing import Changes, Document, Minter, Referral, Setting, Share, disclose, plan
+from intake.service.sharing import disclose, plan
 
 _EVENT: TypeAdapter[ConsentEvent] = TypeAdapter(ConsentEvent)
 

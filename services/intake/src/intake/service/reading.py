@@ -18,9 +18,9 @@ from amanat.looks import fetch, look
 from amanat.principal import Principal
 from intake import schemas
 from intake.repository import cases, consents, custody
-from intake.service import consents as consent_service
 from intake.service.instruments import Instruments
 from intake.service.loading import as_referral, load_grants
+from intake.service.referrals import state_of
 
 PURPOSE = "care"
 
@@ -193,6 +193,4 @@ async def _states(
     grants = await load_grants(session, access, tenant, code, instruments)
     rows = await consents.read_referrals(session, access, tenant, code)
     share_rows = await consents.read_shares(session, tenant, [row.code for row in rows])
-    return tuple(
-        consent_service.state_of(as_referral(row, share_rows), row.progress, grants, instruments) for row in rows
-    )
+    return tuple(state_of(as_referral(row, share_rows), row.progress, grants, instruments) for row in rows)

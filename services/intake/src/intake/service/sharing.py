@@ -5,15 +5,15 @@ it, in the order in which locks are taken everywhere. `main` uses it for the cel
 for grants that came to their end.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from amanat import sealing
 from amanat.categories import PERSONAL, Agency, Category
-from amanat.consent import Access, AgeRules, Grant, ceiling, decide
+from amanat.consent import Access, Grant, ceiling, decide
 from amanat.contracts.base import Event
 from amanat.contracts.disclosures import (
     DISCLOSED_RECORDS,
@@ -24,118 +24,10 @@ from amanat.contracts.disclosures import (
     KitAnnounced,
     ReferralOpened,
 )
-from amanat.contracts.records import Record, project
-from amanat.kek import RequestSecret
+from amanat.contracts.records import project
+from intake.service.changes import Changes, Document, NewKey, Outgoing, Referral, Setting, Share
 
 KIT_HANDLERS = frozenset({Agency.POLICE_LINK, Agency.FORENSICS})
-
-
-@dataclass(frozen=True)
-class Share:
-    """A category that one referral receives now: its epoch, and the latest end of its bases (None: without end)."""
-
-    category: Category
-    epoch: int
-    until: datetime | None
-
-
-@dataclass(frozen=True)
-class Referral:
-    """A referral, locked for update by the caller, with its open shares and the highest epoch ever used."""
-
-    code: str
-    agency: Agency
-    organisation: str
-    purpose: str
-    state: str
-    consent_version: int
-    next_seq: int
-    shares: dict[Category, Share]
-    last_epochs: dict[Category, int]
-
-
-@dataclass(frozen=True)
-class Document:
-    """One current record of the case, opened. Corrected ones are left out by the caller."""
-
-    record_id: UUID
-    kind: str
-    record: Record
-    recorded_at: datetime
-    author_agency: Agency
-    author_organisation: str
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """One event for an agency, with its place in the referral's order."""
-
-    event_id: UUID
-    event: Event
-    agency: Agency
-    organisation: str
-    seq: int
-
-
-@dataclass(frozen=True)
-class NewKey:
-    """A data key, wrapped under the request's secret."""
-
-    key_id: UUID
-    referral: str
-    category: Category
-    epoch: int
-    wrap: bytes
-
-
-@dataclass
-class Changes:
-    """What one transaction writes. Lists keep the order in which things came to be."""
-
-    referrals: dict[str, Referral] = field(default_factory=dict)
-    keys: list[NewKey] = field(default_factory=list)
-    shares_opened: list[tuple[str, Share]] = field(default_factory=list)
-    shares_prolonged: list[tuple[str, Share]] = field(default_factory=list)
-    shares_ended: list[tuple[str, Share, datetime]] = field(default_factory=list)
-    outgoing: list[Outgoing] = field(default_factory=list)
-    timeline: list[dict[str, Any]] = field(default_factory=list)
-    ledger: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-
-
-class Minter:
-    """Makes data keys for one request; all are wrapped under one secret, sealed once to the key-encryption key."""
-
-    def __init__(self, secret: Callable[[], RequestSecret], randomness: Callable[[int], bytes]) -> None:
-        self._make = secret
-        self._secret: RequestSecret | None = None
-        self.randomness = randomness
-
-    @property
-    def secret(self) -> RequestSecret | None:
-        """The request's secret, None while nothing was minted."""
-        return self._secret
-
-    def mint(self) -> tuple[sealing.DataKey, bytes]:
-        """A fresh data key and its wrap."""
-        if self._secret is None:
-            self._secret = self._make()
-        key = sealing.mint(self.randomness)
-        return key, self._secret.wrap(key)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What every plan needs and no plan changes."""
-
-    now: datetime
-    minor: bool
-    barcodes: Sequence[str]
-    minter: Minter
-    new_id: Callable[[], UUID]
-    lease_seconds: Callable[[Agency], float]
-    rules: AgeRules
-    opens: bool = True
-    """False where nothing may be newly shared: a withdrawal needs no key, so it waits for nobody who has one."""
 
 
 def plan(

@@ -9,9 +9,9 @@ from amanat.consent import Access
 from amanat.db import Database
 from amanat.errors import NotFound
 from intake.repository import cases, keys
+from intake.service.changes import Changes
 from intake.service.instruments import Instruments
 from intake.service.loading import load, plan_all, save, setting_of
-from intake.service.sharing import Changes
 
 BATCH = 100
 
