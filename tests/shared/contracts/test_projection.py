@@ -164,6 +164,7 @@ class _Planted(Record):
     inside_care: Annotated[_Note | None, Category.CARE] = None
     counsel_only: Annotated[_Note | None, Category.LABORATORY, Reaches(Agency.LEGAL_AID)] = None
     bare: Line | None = None
+    bare_part: _Note | None = None
 
 
 def test_a_part_reaches_no_further_than_what_it_stands_in() -> None:
@@ -177,10 +178,9 @@ def test_a_part_reaches_no_further_than_what_it_stands_in() -> None:
     assert categories_in(narrowed) == {Category.LABORATORY, Category.CARE}
 
 
-def test_a_field_without_a_category_is_let_out_to_nobody_not_even_intake() -> None:
-    assert not any(
-        project(_Planted(bare="x"), category, agency, adult=True) for category in Category for agency in Agency
-    )
+@pytest.mark.parametrize("planted", [_Planted(bare="x"), _Planted(bare_part=_Note(findings="f", hiv="h"))])
+def test_a_field_without_a_category_is_let_out_to_nobody_not_even_intake(planted: _Planted) -> None:
+    assert not any(project(planted, category, agency, adult=True) for category in Category for agency in Agency)
 
 
 def test_a_disclosed_custody_half_is_whole() -> None:

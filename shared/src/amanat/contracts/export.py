@@ -126,7 +126,10 @@ def _message(name: str) -> dict[str, Any]:
         "summary": (contract.__doc__ or "").strip().splitlines()[0],
         "contentType": "application/json",
         "traits": [{"$ref": "#/components/messageTraits/cloudEvent"}],
-        "payload": {"$ref": f"./{'sealed-fact' if sealed else name}{_SUFFIX}"},
+        "payload": {
+            "schemaFormat": "application/schema+json;version=draft-2020-12",
+            "schema": {"$ref": f"./{'sealed-fact' if sealed else name}{_SUFFIX}"},
+        },
         "bindings": {
             "kafka": {
                 "key": {"type": "string", "description": "the referral's code"},
