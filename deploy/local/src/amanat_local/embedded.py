@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from joserfc.jwk import ECKey
@@ -56,7 +56,7 @@ class Embedded:
         if name == "broker":
             self._address.unlink(missing_ok=True)
 
-    def start(self) -> None:
+    def start(self, say: Callable[[str], None]) -> None:
         """Starts both and returns when they are ready."""
         self._write_configuration()
         for name, part in self.parts.items():
@@ -64,6 +64,7 @@ class Embedded:
             part.start()
         for part in self.parts.values():
             part.wait()
+        say("broker and issuer are ready")
 
     def _write_configuration(self) -> None:
         if not self._issuer_key.exists():

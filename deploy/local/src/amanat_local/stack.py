@@ -39,7 +39,7 @@ class Infrastructure(Protocol):
     @property
     def kafka(self) -> platform.Kafka: ...
     def before_start(self, name: str) -> None: ...
-    def start(self) -> None: ...
+    def start(self, say: Say) -> None: ...
 
 
 @dataclass
@@ -217,7 +217,7 @@ class Stack:
         self._parts |= self._infrastructure.parts
         with ThreadPoolExecutor(max_workers=2) as together:
             databases = together.submit(self._start_databases, sorted({each.db for each in chosen}), say)
-            others = together.submit(self._start_infrastructure, say)
+            others = together.submit(self._infrastructure.start, say)
             try:
                 databases.result()
                 others.result()
@@ -236,10 +236,6 @@ class Stack:
         if migrated:
             migrate([(db, self.postgres.url(f"{db}_migrator", db)) for db in migrated])
             say("the databases are migrated")
-
-    def _start_infrastructure(self, say: Say) -> None:
-        self._infrastructure.start()
-        say("broker and issuer are ready")
 
     def _start_services(self, chosen: Sequence[platform.Service], say: Say = lambda step: None) -> None:
         for service in chosen:
