@@ -36,7 +36,7 @@ types: $(VENV)/.tested ## mypy, strict
 imports: $(VENV)/.tested ## who may import whom
 	$(BIN)/lint-imports --no-cache
 
-contracts: $(VENV)/.ready ## write the JSON schemas and the AsyncAPI document of the events
+contracts: $(VENV)/.tested ## write the JSON schemas and the AsyncAPI document of the events
 	$(BIN)/python -m amanat.contracts.export
 
 bench: $(VENV)/.ready ## measure on the real stack; the figures go to bench/README.md
