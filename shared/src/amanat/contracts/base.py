@@ -1,6 +1,7 @@
 """What every contract is: frozen, closed to its writers, open to a newer writer's fields, categorised by field."""
 
 import re
+from inspect import get_annotations
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, create_model
@@ -111,7 +112,14 @@ class Fact(Contract):
             return
         if not cls.publishers or not cls.publishers <= OUTSIDE:
             raise TypeError("a fact is published by outside agencies")
-        sealed_form = create_model(f"Sealed{cls.__name__}", __base__=SealedFact, __module__=cls.__module__)
+        # A fact of the agency as a whole is on "*" instead of a code; its sealed form must be able to say so.
+        whole = get_annotations(cls).get("referral")
+        own_fields: dict[str, Any] = (
+            {} if whole is None else {"referral": (Annotated[ReferralCode | whole, Category.OPERATIONAL], ...)}
+        )
+        sealed_form: type[SealedFact] = create_model(
+            f"Sealed{cls.__name__}", __base__=SealedFact, __module__=cls.__module__, **own_fields
+        )
         sealed_form.type = cls.type
         _register(FACTS, cls.type, cls)
         _register(EVENTS, cls.type, sealed_form)

@@ -1,0 +1,5 @@
+"""Police-link's tables besides those that all agencies share (`amanat.tables`)."""
+
+from sqlalchemy import MetaData
+
+metadata = MetaData()

@@ -1,0 +1,180 @@
+"""What happens on each event from the gate. Every effect may come twice, and in any order of categories and epochs.
+
+| event | effect |
+|---|---|
+| `referral-opened` | the referral is there; `arrived` |
+| `category-disclosed` | its sealed row, if newer and not withdrawn |
+| `category-withdrawn` | the tombstone, confirmed to the gate in the same transaction; `withdrawn`; never parked |
+| `kit-announced` | the barcode is known; `kit_announced` |
+| `tombstones-requested` | one fact of all tombstones; never parked |
+
+Locks are taken in the platform's order: inbox → referrals by code → tombstones → outbox → ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat import ledger
+from amanat.agency import arriving
+from amanat.agency.instruments import Instruments
+from amanat.agency.recording import send
+from amanat.contracts.base import Event
+from amanat.contracts.disclosures import (
+    CategoryDisclosed,
+    CategoryWithdrawn,
+    KitAnnounced,
+    ReferralOpened,
+    TombstonesRequested,
+)
+from amanat.contracts.withdrawals import Tombstone, TombstoneConfirmed, TombstonesReported
+from amanat.inbox import Handler
+from amanat.received import Received
+
+NEVER_PARK = frozenset({CategoryWithdrawn.type, TombstonesRequested.type})
+EVERYBODY = "*"
+
+OfReferral = Callable[[AsyncSession, str, str, datetime], Awaitable[None]]
+"""(session, referral, organisation, now): part of the event's transaction; what it raises parks the event."""
+OfKit = Callable[[AsyncSession, str, str, str, datetime], Awaitable[None]]
+"""(session, referral, organisation, barcode, now), likewise."""
+E = TypeVar("E", bound=Event)
+
+
+class Misaddressed(Exception):
+    """An event whose header names another organisation than its body: the transaction would act for the wrong one."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a service does besides, in the same transaction: on a referral's arrival, on each newly disclosed category,
+    on each withdrawal (queued webhooks are purged there), on each newly announced kit."""
+
+    arrived: Sequence[OfReferral] = ()
+    disclosed: Sequence[OfReferral] = ()
+    withdrawn: Sequence[OfReferral] = ()
+    kit_announced: Sequence[OfKit] = ()
+
+
+def tenant_of(event: Received) -> str | None:
+    """For whom an event is handled: its organisation; nobody in particular where it is for the agency as a whole."""
+    return None if event.organisation == EVERYBODY else event.organisation
+
+
+def build(instruments: Instruments, now: Callable[[], datetime], hooks: Hooks | None = None) -> Mapping[str, Handler]:
+    """One handler for each type of event that the gate sends to an agency; any other type is parked."""
+    each = _Effects(instruments, now, hooks or Hooks())
+    return {
+        ReferralOpened.type: each.referral_opened,
+        CategoryDisclosed.type: each.category_disclosed,
+        CategoryWithdrawn.type: each.category_withdrawn,
+        KitAnnounced.type: each.kit_announced,
+        TombstonesRequested.type: each.tombstones_requested,
+    }
+
+
+@dataclass(frozen=True)
+class _Effects:
+    instruments: Instruments
+    now: Callable[[], datetime]
+    hooks: Hooks
+
+    async def referral_opened(self, session: AsyncSession, events: Sequence[Received]) -> None:
+        now, opened = self.now(), [_addressed(each, ReferralOpened) for each in events]
+        await arriving.in_order(session, {event.organisation for event in opened})
+        for event in opened:
+            if await arriving.add_referral(session, event, now):
+                await _call(self.hooks.arrived, session, event, now)
+
+    async def category_disclosed(self, session: AsyncSession, events: Sequence[Received]) -> None:
+        now = self.now()
+        for each in events:
+            event = _addressed(each, CategoryDisclosed)
+            values = event.model_dump(exclude={"organisation"}) | {
+                "tenant": event.organisation,
+                "event_id": each.event_id,
+                "received_at": now,
+            }
+            await arriving.put_disclosure(session, values)
+            await _call(self.hooks.disclosed, session, event, now)
+
+    async def category_withdrawn(self, session: AsyncSession, events: Sequence[Received]) -> None:
+        now, withdrawn = self.now(), [_read(each, CategoryWithdrawn) for each in events]
+        seqs = [await arriving.note_withdrawal(session, event) for event in withdrawn]
+        for event in withdrawn:
+            await arriving.put_tombstone(session, event, now)
+            await _call(self.hooks.withdrawn, session, event, now)
+        for event, seq in zip(withdrawn, seqs, strict=True):
+            confirmed = TombstoneConfirmed(
+                referral=event.referral, category=event.category, epoch=event.epoch, confirmed_at=now
+            )
+            await send(session, confirmed, tenant=event.organisation, seq=seq, now=now, instruments=self.instruments)
+        for received, event in zip(events, withdrawn, strict=True):
+            # A withdrawal takes effect even when its header is wrong; then only its ledger row is beyond our reach.
+            if received.organisation == event.organisation:
+                await ledger.append(session, event.organisation, self._ledger_entry(event, now))
+
+    def _ledger_entry(self, event: CategoryWithdrawn, now: datetime) -> Mapping[str, object]:
+        applied = now.isoformat()
+        content: dict[str, JsonValue] = {"category": event.category.value, "epoch": event.epoch, "applied_at": applied}
+        return ledger.entry(
+            "tombstone", event.referral, content, self.instruments.at_rest, self.instruments.randomness, at=now
+        )
+
+    async def kit_announced(self, session: AsyncSession, events: Sequence[Received]) -> None:
+        now = self.now()
+        for each in events:
+            event = _addressed(each, KitAnnounced)
+            if await arriving.put_kit(session, event):
+                for hook in self.hooks.kit_announced:
+                    await hook(session, event.referral, event.organisation, event.barcode, now)
+
+    async def tombstones_requested(self, session: AsyncSession, events: Sequence[Received]) -> None:
+        now = self.now()
+        for each in events:
+            asked = _read(each, TombstonesRequested)
+            rows = await arriving.all_tombstones(session)
+            reported = TombstonesReported(
+                request_id=asked.request_id,
+                tombstones=tuple(
+                    Tombstone(
+                        referral=row.referral,
+                        organisation=row.tenant,
+                        category=row.category,
+                        epoch=row.epoch,
+                        withdrawn_at=row.withdrawn_at,
+                    )
+                    for row in rows
+                ),
+            )
+            await send(session, reported, tenant=EVERYBODY, seq=None, now=now, instruments=self.instruments)
+
+
+async def _call(
+    hooks: Sequence[OfReferral],
+    session: AsyncSession,
+    event: ReferralOpened | CategoryDisclosed | CategoryWithdrawn,
+    now: datetime,
+) -> None:
+    for hook in hooks:
+        await hook(session, event.referral, event.organisation, now)
+
+
+def _read(received: Received, kind: type[E]) -> E:
+    event = received.event()
+    if not isinstance(event, kind):
+        raise TypeError("an event of another contract than its type's")
+    return event
+
+
+def _addressed(received: Received, kind: type[E]) -> E:
+    event = _read(received, kind)
+    if getattr(event, "organisation", None) != received.organisation:
+        raise Misaddressed
+    return event

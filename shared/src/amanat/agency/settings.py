@@ -1,0 +1,9 @@
+"""The environment of an agency's processes: `main` needs `AgencySettings`, `worker` Kafka besides."""
+
+from amanat.settings import AgencySettings, KafkaSettings
+
+__all__ = ["AgencySettings", "WorkerSettings"]
+
+
+class WorkerSettings(KafkaSettings, AgencySettings):
+    """What an agency's worker is told."""
