@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from amanat_local.postgres import Postgres
 
 Migrated = Callable[[str, str], Postgres]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
 from amanat_local.broker import PARTITIONS, TOPICS
 from amanat_local.spawn import dying_with_us, end, spawn, wait_until
 

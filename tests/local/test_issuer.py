@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
 from amanat_local.directory import template
 from amanat_local.issuer import ASSERTION_TYPE, PERSON_GRANT, Configuration, Issuer, create_app, hashed
 from amanat_local.realm import DESK, realm_of
-from joserfc import jwt
-from joserfc.jwk import ECKey
 
 ISSUER = "http://127.0.0.1:1/realms/amanat"
 TOKEN = "/realms/amanat/protocol/openid-connect/token"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+
 from amanat_local import account
 from amanat_local.postgres import ROLES, Postgres
 from amanat_local.spawn import family, runs

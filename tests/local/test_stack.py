@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
+
 from amanat_local.process import Process, answers, environment, python
 from amanat_local.spawn import NotReady, family, free_port, runs
 from amanat_local.stack import Stack

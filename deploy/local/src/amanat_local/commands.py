@@ -191,5 +191,45 @@ def print_token(
         raise _fail(error) from None
 
 
+@realm.command("apply")
+def apply_realm(
+    folder: Folder = _FOLDER,
+    server: Annotated[str, typer.Option(help="Another Keycloak's address; the running local stack's by default.")] = "",
+    admin: Annotated[str, typer.Option(help="Its administrator in the realm master.")] = "admin",
+    password_file: Annotated[Path | None, typer.Option(help="A file that holds the administrator's password.")] = None,
+    directory: Annotated[Path | None, typer.Option(help="The directory file of the organisations.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="A folder of the clients' public JWKs, <client>.json.")] = None,
+) -> None:
+    """Brings a Keycloak's realm up to date: clients of systems and services, roles, and on a local stack its people."""
+    from amanat_local import supervisor  # noqa: PLC0415
+    from amanat_local.realm import realm_of  # noqa: PLC0415
+    from amanat_local.realm_apply import KeycloakError, Server, apply, public_jwks  # noqa: PLC0415
+
+    try:
+        if server:
+            if password_file is None or directory is None or keys is None:
+                raise typer.BadParameter("with --server give --password-file, --directory and --keys as well")
+            target = Server(server, admin, password_file.read_text().strip())
+            wanted = realm_of(json.loads(directory.read_text()))
+            jwks = public_jwks({client.name: keys / f"{client.name}.json" for client in wanted.clients})
+            passwords: dict[str, str] = {}
+        else:
+            info = supervisor.described(folder)
+            if info["kind"] == "embedded":
+                raise _fail("the embedded issuer reads the realm when it starts: `amanat stack restart issuer`")
+            target = Server(info["keycloak"]["url"], info["keycloak"]["admin"], info["keycloak"]["password"])
+            wanted = realm_of(json.loads(Path(info["directory_file"]).read_text()))
+            jwks = public_jwks({name: Path(client["key_file"]) for name, client in info["clients"].items()})
+            passwords = {name: user["password"] for name, user in info["users"].items()}
+        with _told.status(f"applying the realm to {target.url}"):
+            apply(target, wanted, public_keys=jwks, passwords=passwords)
+    except (supervisor.NotRunning, KeycloakError, OSError) as error:
+        raise _fail(error) from None
+    left_out = [client.name for client in wanted.clients if client.name not in jwks]
+    _told.print(f"the realm is applied: {len(jwks)} clients, {len(passwords)} people")
+    if left_out:
+        _told.print("left out, having no public key: " + ", ".join(left_out))
+
+
 if __name__ == "__main__":
     stack()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from joserfc.jwk import ECKey
 
@@ -50,6 +51,11 @@ class Embedded:
     @property
     def kafka(self) -> Kafka:
         return Kafka(self._address.read_text(), "plaintext", {})
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """`stack.json` says nothing besides."""
+        return {}
 
     def before_start(self, name: str) -> None:
         """A mock cluster chooses its own port: what the last one wrote must not be taken for the next one's."""

@@ -140,6 +140,9 @@ class KafkaServer:
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": f"User:{ADMIN};User:controller",
             "allow.everyone.if.no.acl.found": "false",
+            # After a crash the controller must notice that the old broker is gone before the new one may register.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
             "log.dirs": str(self._folder / "data"),
             "auto.create.topics.enable": "false",
             "num.partitions": str(PARTITIONS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from amanat_local.kafka import KafkaServer
 from amanat_local.kept import Kept
@@ -30,6 +31,15 @@ class Real:
     @property
     def kafka(self) -> Kafka:
         return self.server.address
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What `stack.json` says besides: the administrator of Keycloak, and the controller's listener."""
+        server = self.keycloak.server
+        return {
+            "keycloak": {"url": server.url, "admin": server.admin, "password": server.password},
+            "kafka_controller": self.server.controller,
+        }
 
     def before_start(self, name: str) -> None:
         """Both come back as they were."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from joserfc.jwk import ECKey
 from keycloak import KeycloakAdmin
+from keycloak.exceptions import KeycloakError
 
 from amanat_local.realm import DESK, REALM, REDIRECT_URI, ROLES, TOKEN_SECONDS, Identity, Realm
+
+__all__ = ["KeycloakError", "Server", "apply", "public_jwks", "representation"]
 
 MANAGED = "amanat.managed"
 """Marks the clients that we made: one that is no longer in the directory is deleted."""
@@ -28,6 +33,15 @@ class Server:
     url: str
     admin: str
     password: str = field(repr=False)
+
+
+def public_jwks(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """Client → public JWK, of the files that exist; a private half in them stays where it is."""
+    return {
+        client: dict(ECKey.import_key(json.loads(file.read_text())).as_dict(private=False))
+        for client, file in files.items()
+        if file.exists()
+    }
 
 
 def apply(

@@ -38,6 +38,8 @@ class Infrastructure(Protocol):
     def parts(self) -> Mapping[str, Process]: ...
     @property
     def kafka(self) -> platform.Kafka: ...
+    @property
+    def more(self) -> dict[str, Any]: ...
     def before_start(self, name: str) -> None: ...
     def start(self, say: Say) -> None: ...
 
@@ -148,7 +150,7 @@ class Stack:
                 for person in self.realm.people
             },
             "processes": {name: {"pid": part.pid, "log": str(part.log)} for name, part in self._parts.items()},
-        }
+        } | self._infrastructure.more
 
     def part(self, name: str) -> Part:
         """Raises KeyError for a name that is not in this stack."""
