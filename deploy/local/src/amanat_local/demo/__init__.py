@@ -1,1 +1,1 @@
-"""The story of two survivors, played through the public APIs as three kinds of client would. All persons are invented."""
+"""The story of two survivors, played through the public APIs by three kinds of client. All persons are invented."""

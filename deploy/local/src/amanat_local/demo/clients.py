@@ -36,7 +36,13 @@ class Client:
         return self._send("GET", path, None, headers, quiet)
 
     def post(
-        self, path: str, body: Any = None, *, content_type: str = "application/json", quiet: bool = False, **headers: str
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        content_type: str = "application/json",
+        quiet: bool = False,
+        **headers: str,
     ) -> httpx.Response:
         """POST with this client's token and an idempotency key of its own."""
         headers = {"Idempotency-Key": str(uuid4()), "Content-Type": content_type, **headers}
@@ -74,7 +80,7 @@ class Client:
             answer = self._http.request(method, path, json=body, headers=headers)
         if not quiet:
             took = (time.perf_counter() - began) * 1000
-            self._teller.call(self.name, method, path.split("?")[0], answer.status_code, took)
+            self._teller.call(self.name, method, path.split("?", maxsplit=1)[0], answer.status_code, took)
         return answer
 
     def _bearer(self) -> str:
