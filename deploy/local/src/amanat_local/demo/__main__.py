@@ -38,13 +38,13 @@ def main() -> int:
     else:
         teller.say(f"A stack ({running['kind']}) runs here already; `.venv/bin/amanat stack down` stops it.")
         return 1
-    outcome = 1
+    played: list[int] = []
     with supervisor.stopped_by_signals():
-        outcome = _run(kind, teller, once=asked.once)
-    return outcome
+        _run(kind, teller, played, once=asked.once)
+    return played[0] if played else 1
 
 
-def _run(kind: Literal["embedded", "real"], teller: Teller, *, once: bool) -> int:
+def _run(kind: Literal["embedded", "real"], teller: Teller, played: list[int], *, once: bool) -> None:
     teller.chapter(f"Amanat on the {kind} stack")
     shutil.rmtree(FOLDER / kind, ignore_errors=True)  # a story of its own, from empty databases
     began = time.monotonic()
@@ -58,7 +58,7 @@ def _run(kind: Literal["embedded", "real"], teller: Teller, *, once: bool) -> in
             )
     except (NotReady, MigrationFailed, Missing) as error:
         teller.claim(False, str(error))
-        return 1
+        return
     try:
         teller.say(f"ready in {time.monotonic() - began:.1f} s")
         story = Story(teller, stack.info, stack.restart)
@@ -68,12 +68,12 @@ def _run(kind: Literal["embedded", "real"], teller: Teller, *, once: bool) -> in
             teller.failed.append(str(error))
             teller.claim(False, f"the story stopped: {error or type(error).__name__}")
         _sum_up(teller)
+        played.append(1 if teller.failed else 0)
         if not once:
             _what_next(teller)
             supervisor.watch(stack, teller.say)
     finally:
         stack.stop()
-    return 1 if teller.failed else 0
 
 
 def _sum_up(teller: Teller) -> None:
