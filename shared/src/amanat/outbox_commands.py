@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Annotated
 
 import typer
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +27,7 @@ ResetGroup = Annotated[
     bool, typer.Option("--reset-group", help="also let the topics' readers begin at the earliest event")
 ]
 _ASK_S = 20
+_STILL_MEMBERS = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.REBALANCE_IN_PROGRESS)
 
 
 @app.command()
@@ -62,19 +64,26 @@ def group_of(topic: str) -> str:
 
 
 def reset(admin: AdminClient, topic: str, group: str) -> None:
-    """Sets a group's offsets on a topic to the earliest events. Raises KafkaException, also while a member runs."""
+    """Sets a group's offsets on a topic to the earliest events.
+
+    Waits for members that have just ended, whose sessions Kafka still keeps. Raises KafkaException, also when a member
+    runs on.
+    """
     described = admin.list_topics(topic, timeout=_ASK_S).topics[topic]
     if described.error is not None:
         raise KafkaException(described.error)
     # Where 0 is no longer kept, it is out of range, and readers are set to begin at the earliest event then.
     earliest = [TopicPartition(topic, partition, 0) for partition in described.partitions]
-    changed = admin.alter_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, earliest)], request_timeout=_ASK_S
-    )
-    for outcome in changed.values():
-        for partition in outcome.result(_ASK_S).topic_partitions:
-            if partition.error is not None:
-                raise KafkaException(partition.error)
+    deadline = time.monotonic() + _ASK_S
+    while True:
+        asked = [ConsumerGroupTopicPartitions(group, earliest)]
+        (outcome,) = admin.alter_consumer_group_offsets(asked, request_timeout=_ASK_S).values()
+        errors = [each.error for each in outcome.result(_ASK_S).topic_partitions if each.error is not None]
+        if not errors:
+            return
+        if errors[0].code() not in _STILL_MEMBERS or time.monotonic() > deadline:
+            raise KafkaException(errors[0])
+        time.sleep(0.5)
 
 
 async def _status(database: Database) -> list[tuple[str, ...]]:

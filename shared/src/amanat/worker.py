@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -81,11 +82,10 @@ class Listener:
 
     def __init__(self, app: Any, *, host: str = "127.0.0.1", port: int, name: str = "listener") -> None:
         self.name = name
+        self._host, self._port = host, port
         self._server = _Server(
             uvicorn.Config(
                 app,
-                host=host,
-                port=port,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -106,14 +106,16 @@ class Listener:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Raises OSError when the port is taken."""
-        serving = asyncio.create_task(self._server.serve())
+        # Bound here: a server that fails to bind would end the process on the spot, and nothing would be drained.
+        bound = socket.create_server(
+            (self._host, self._port), family=socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        )
+        serving = asyncio.create_task(self._server.serve([bound]))
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self._server.should_exit = True
             await serving
-        except SystemExit as error:  # uvicorn's way to say that it cannot listen
-            raise OSError("the listener could not start") from error
         finally:
             stopping.cancel()
             if not serving.done():

@@ -119,10 +119,12 @@ class Consumer:
             **access(self._settings),
             client_id=self._instance,
             group_id=self._group,
-            group_instance_id=self._instance,
+            # The embedded stack's broker, the only one without users, knows no static members: it would keep the place
+            # of one that left until its session ends, and a restart would wait for that.
+            group_instance_id=self._instance if self._settings.kafka_security != "plaintext" else None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            session_timeout_ms=10_000,
+            session_timeout_ms=6_000,
             heartbeat_interval_ms=2_000,
             # A batch may wait for a database that restarts; the watchdog, not Kafka, says when it waits too long.
             max_poll_interval_ms=int(self._stall_seconds * 2_000),
