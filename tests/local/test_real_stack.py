@@ -62,6 +62,8 @@ async def may_write(settings: dict[str, Any], topic: str) -> bool:
 async def may_read(settings: dict[str, Any], topic: str, group: str) -> bool:
     try:
         async with AIOKafkaConsumer(**settings, group_id=group, auto_offset_reset="earliest") as consumer:
+            if topic not in await consumer.topics():
+                return False  # not even described; to wait for a record of it would be to wait for ever
             consumer.assign([TopicPartition(topic, 0)])
             await asyncio.wait_for(consumer.getone(), 10)
             await consumer.commit()

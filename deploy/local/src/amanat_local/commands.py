@@ -191,6 +191,11 @@ def print_token(
         raise _fail(error) from None
 
 
+@realm.callback()
+def of_realm() -> None:
+    """Keeps `apply` a command of its own, however few there are."""
+
+
 @realm.command("apply")
 def apply_realm(
     folder: Folder = _FOLDER,

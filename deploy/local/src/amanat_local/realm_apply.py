@@ -18,6 +18,8 @@ __all__ = ["KeycloakError", "Server", "apply", "public_jwks", "representation"]
 
 MANAGED = "amanat.managed"
 """Marks the clients that we made: one that is no longer in the directory is deleted."""
+_REALM_KEYS = (("ecdsa-generated", None), ("hmac-generated", "HS512"), ("aes-generated", None))
+"""Tokens are signed with ES256; the other two are for Keycloak's own cookies and links."""
 _IN_ACCESS_TOKEN = {
     "access.token.claim": "true",
     "id.token.claim": "false",
@@ -138,13 +140,15 @@ def representation(
         },
         "users": [_user(person, passwords[person.name]) for person in people],
         "components": {
+            # Named here and not left to be made at first use: a service that fetched the keys before would not know it.
+            "org.keycloak.keys.KeyProvider": [_key_provider(kind, algorithm) for kind, algorithm in _REALM_KEYS],
             "org.keycloak.userprofile.UserProfileProvider": [
                 {
                     "providerId": "declarative-user-profile",
                     "subComponents": {},
                     "config": {"kc.user.profile.config": [json.dumps(_profile())]},
                 }
-            ]
+            ],
         },
     }
 
@@ -240,6 +244,13 @@ def _user(person: Identity, password: str) -> dict[str, Any]:
         "clientRoles": {person.audience: list(person.roles)},
         "credentials": [{"type": "password", "value": password, "temporary": False}],
     }
+
+
+def _key_provider(kind: str, algorithm: str | None) -> dict[str, Any]:
+    config = {"priority": ["100"]} | ({"algorithm": [algorithm]} if algorithm else {})
+    if kind == "ecdsa-generated":
+        config = {"priority": ["100"], "ecdsaEllipticCurveKey": ["P-256"]}
+    return {"name": kind, "providerId": kind, "subComponents": {}, "config": config}
 
 
 def _profile() -> dict[str, Any]:
