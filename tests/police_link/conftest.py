@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from amanat.agency.testing import World, world
+from amanat.agency.testing import World, environment, world
+from amanat.categories import Agency
 from amanat.facts import FactOpener
 from amanat_local.keys import Keys
+from amanat_local.postgres import Postgres
 from police_link.handlers import handlers
 from police_link.main import build
 from police_link.settings import Settings
@@ -17,26 +19,17 @@ from police_link.settings import Settings
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    return Keys.make(Path(tmp_path_factory.mktemp("police-keys")), ["police-link-service"])
+    return Keys.make(Path(tmp_path_factory.mktemp("keys")), ["police-link-service"])
 
 
 @pytest.fixture
-async def police(migrated, emptied, keys: Keys) -> AsyncIterator[World]:
+async def police(
+    migrated: Callable[[str, str], Postgres], emptied: Callable[[str], None], keys: Keys
+) -> AsyncIterator[World]:
     """Police-link with empty tables."""
     postgres = migrated("police_link", "police_link")
     emptied("police_link")
-    settings = Settings(
-        database_url=postgres.url("police_link_api", "police_link"),
-        issuer="http://issuer.test/realms/amanat",
-        audience="amanat-police-link",
-        directory_file=keys.directory_file,
-        at_rest_key_file=keys.at_rest("police-link"),
-        index_key_file=keys.index("police-link"),
-        gate_url="http://gate.test",
-        client_id="police-link-service",
-        client_key_file=keys.client("police-link-service"),
-        signing_key_file=keys.signing("police-link"),
-    )
+    settings = Settings(**environment(Agency.POLICE_LINK, keys, postgres.url("police_link_api", "police_link")))
     async with world(
         build(settings),
         worker_url=postgres.url("police_link_worker", "police_link"),

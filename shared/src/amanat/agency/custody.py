@@ -84,6 +84,7 @@ async def keep_half(
     *,
     now: datetime,
     instruments: Instruments,
+    becomes: str | None = None,
     record_id: UUID | None = None,
     recorded_at: datetime | None = None,
 ) -> UUID:
@@ -96,6 +97,7 @@ async def keep_half(
         kind=KINDS[half],
         fields=half_fields(barcode, kept),
         fact=fact,
+        becomes=becomes,
         now=now,
         instruments=instruments,
         record_id=record_id,

@@ -126,19 +126,24 @@ async def create_report(
     desk: Desk,
     principal: Principal,
     key: str,
-    path: str,
+    location: str,
     code: str,
     reports: Reports[Body_],
     body: Body_,
+    *,
+    rebuilds: Callable[[AsyncSession, Principal, str, UUID], Awaitable[Reported]] = reported,
 ) -> Response:
-    """Runs a report once per Idempotency-Key. Its location is the referral's, with the new record as the fragment."""
+    """Runs a report once per Idempotency-Key. Its location is where it is read, with the new record as the fragment.
+
+    `code` is the referral's, or the kit's barcode where reports and rebuilds take that.
+    """
 
     async def effect(session: AsyncSession) -> Created[Reported]:
         made = await reports(session, principal, code, body, desk.now, desk.instruments)
-        return Created(f"{path}/{code}#{made.record}", made)
+        return Created(f"{location}#{made.record}", made)
 
-    async def rebuild(session: AsyncSession, location: str) -> Reported:
-        return await reported(session, principal, code, UUID(location.rpartition("#")[2]))
+    async def rebuild(session: AsyncSession, made_at: str) -> Reported:
+        return await rebuilds(session, principal, code, UUID(made_at.rpartition("#")[2]))
 
     return await create(request, desk.database, desk.instruments.macs, principal, key, effect, rebuild)
 

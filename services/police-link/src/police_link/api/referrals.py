@@ -50,7 +50,7 @@ async def acknowledge_referral(
 ) -> Response:
     """Acknowledge a referral."""
     return await create_report(
-        request, desk, principal, key, PATH, code, service.acknowledge, body or NewAcknowledgement()
+        request, desk, principal, key, f"{PATH}/{code}", code, service.acknowledge, body or NewAcknowledgement()
     )
 
 
@@ -59,7 +59,7 @@ async def register_fir(
     code: Code, body: NewFir, request: Request, principal: Officer, key: IdempotencyKey, desk: AtDesk
 ) -> Response:
     """Report a registered FIR."""
-    return await create_report(request, desk, principal, key, PATH, code, service.register_fir, body)
+    return await create_report(request, desk, principal, key, f"{PATH}/{code}", code, service.register_fir, body)
 
 
 @router.post(PATH + "/{code}/refusal", status_code=201, response_model=Reported, responses=problems(404, 409))
@@ -67,4 +67,4 @@ async def refuse_referral(
     code: Code, body: NewRefusal, request: Request, principal: Officer, key: IdempotencyKey, desk: AtDesk
 ) -> Response:
     """Report that no FIR was registered, and why."""
-    return await create_report(request, desk, principal, key, PATH, code, service.refuse, body)
+    return await create_report(request, desk, principal, key, f"{PATH}/{code}", code, service.refuse, body)

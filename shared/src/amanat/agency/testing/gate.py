@@ -1,8 +1,4 @@
-"""For tests of an agency's service: a gate in memory, tokens as plain words, and the service between them.
-
-The service's own app, handlers, database roles and statements are real; the gate, the issuer and Kafka are not. What
-holds across processes is tested on a running stack.
-"""
+"""A gate in memory: it discloses, withdraws and leases as the test says."""
 
 from __future__ import annotations
 
@@ -10,23 +6,18 @@ import base64
 import json
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from fastapi import FastAPI
 
-from amanat.agency.desk import Desk
-from amanat.agency.handlers import NEVER_PARK, tenant_of
-from amanat.agency.instruments import Instruments
 from amanat.boottime import boottime
 from amanat.categories import Agency, Category
 from amanat.codes import PREFIX, new_code
-from amanat.contracts.base import EVENTS, Event, Fact, SealedFact
+from amanat.contracts.base import Event
 from amanat.contracts.disclosures import (
     DISCLOSED_RECORDS,
     CategoryDisclosed,
@@ -37,12 +28,7 @@ from amanat.contracts.disclosures import (
     ReferralOpened,
     TombstonesRequested,
 )
-from amanat.db import Database
-from amanat.errors import Unauthenticated
-from amanat.facts import FactOpener
-from amanat.inbox import Handler, Inbox
 from amanat.leases import LeaseClient
-from amanat.principal import Claims
 from amanat.received import Received, received
 from amanat.sealing import DataKey, associated_data, mint, seal
 
@@ -135,9 +121,7 @@ class Gate:
 
     def kit(self, referral: str, organisation: str, barcode: str) -> Received:
         return self._event(
-            KitAnnounced(
-                referral=referral, organisation=organisation, barcode=barcode, announced_at=datetime.now(UTC)
-            )
+            KitAnnounced(referral=referral, organisation=organisation, barcode=barcode, announced_at=datetime.now(UTC))
         )
 
     def asks_for_tombstones(self) -> Received:
@@ -200,104 +184,3 @@ class Gate:
     def _next(self) -> int:
         self._seq += 1
         return self._seq
-
-
-class PlainTokens:
-    """A verifier whose tokens are `agency/organisation/role`."""
-
-    async def verify(self, token: str) -> Claims:
-        """Raises Unauthenticated for anything else."""
-        parts = token.split("/")
-        if len(parts) != 3:
-            raise Unauthenticated(invalid_token=True)
-        agency, organisation, role = parts
-        return Claims(
-            subject=f"{organisation}.{role}",
-            client=f"{organisation}-system",
-            token_id=f"token-{organisation}",
-            agency=agency,
-            organisation=organisation,
-            roles=frozenset((role,)),
-            cells=frozenset(),
-            expires_at=float("inf"),
-        )
-
-
-@dataclass
-class World:
-    """A service with a gate in memory. `role` is what its clients' tokens say."""
-
-    app: FastAPI
-    gate: Gate
-    inbox: Inbox
-    worker: Database
-    opener: FactOpener
-    role: str
-
-    @property
-    def desk(self) -> Desk:
-        found: Desk = self.app.state.desk
-        return found
-
-    @desk.setter
-    def desk(self, desk: Desk) -> None:
-        self.app.state.desk = desk
-
-    async def tell(self, *events: Received) -> None:
-        """The worker takes these events from the gate."""
-        await self.inbox.process(events)
-
-    def client(self, organisation: str, *, role: str | None = None, agency: str | None = None) -> httpx.AsyncClient:
-        """An HTTP client with an organisation's token."""
-        token = f"{agency or self.gate.agency}/{organisation}/{role or self.role}"
-        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-        return httpx.AsyncClient(
-            transport=transport, base_url="http://agency.test", headers={"authorization": f"Bearer {token}"}
-        )
-
-    def facts(self, rows: Sequence[Any]) -> list[Fact]:
-        """What the gate reads in outbox rows (with columns event_id, type, referral, headers, body)."""
-        return [self._fact(row) for row in rows]
-
-    def _fact(self, row: Any) -> Fact:
-        sealed = EVENTS[row.type].parse(row.body)
-        if not isinstance(sealed, SealedFact):
-            raise TypeError("an agency sends sealed facts only")
-        return self.opener.open(
-            self.gate.agency,
-            sealed,
-            event_id=row.event_id,
-            type=row.type,
-            referral=row.referral,
-            time=datetime.fromisoformat(row.headers["ce_time"]),
-        )
-
-
-@asynccontextmanager
-async def world(
-    app: FastAPI,
-    *,
-    worker_url: str,
-    opener: FactOpener,
-    role: str,
-    handlers: Callable[[Instruments, Callable[[], datetime]], Mapping[str, Handler]],
-) -> AsyncIterator[World]:
-    """The service of `app` with the worker's part beside it, in this process."""
-    built: Desk = app.state.desk
-    gate = Gate(built.instruments.agency, built.instruments.purpose)
-    leases = gate.client()
-    app.state.desk = replace(built, leases=leases)
-    app.state.verifier = PlainTokens()
-    worker = Database(worker_url, application_name="test worker")
-    inbox = Inbox(
-        worker,
-        handlers(built.instruments, lambda: datetime.now(UTC)),
-        never_park=NEVER_PARK,
-        tenants_of=tenant_of,
-    )
-    try:
-        yield World(app=app, gate=gate, inbox=inbox, worker=worker, opener=opener, role=role)
-    finally:
-        await leases.aclose()
-        await worker.dispose()
-        await built.database.dispose()

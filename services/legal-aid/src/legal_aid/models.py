@@ -1,0 +1,5 @@
+"""Legal-aid's tables besides those that all agencies share (`amanat.tables`): none."""
+
+from sqlalchemy import MetaData
+
+metadata = MetaData()
