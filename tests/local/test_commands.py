@@ -87,12 +87,14 @@ def test_what_ends_by_itself_is_started_again(up: Path) -> None:
 
 @pytest.mark.stack
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("after_s", [0.5, 4])
+@pytest.mark.parametrize("once_there", ["embedded/kept.json", "embedded/postgres", "stack.json"])
 def test_ctrl_c_stops_everything_whether_it_comes_early_or_late(
-    tmp_path: Path, how: signal.Signals, after_s: float
+    tmp_path: Path, how: signal.Signals, once_there: str
 ) -> None:
     started = subprocess.Popen([*CALL, "up", "--infrastructure"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    time.sleep(after_s)
+    while not (tmp_path / ".amanat" / once_there).exists():
+        assert started.poll() is None
+        time.sleep(0.01)
     members = family(started.pid)
     started.send_signal(how)
     _, said = started.communicate(timeout=30)

@@ -98,15 +98,11 @@ def verify(folder: Path, expected: Mapping[str, str]) -> None:
     """Raises Missing, naming the first file that is not the one that was pinned."""
     found = {file.name for file in folder.iterdir()}
     if wrong := found.symmetric_difference(expected):
-        raise Missing(
-            f"{folder} does not hold the pinned files: {min(wrong)} is missing or too many; remove the folder"
-        )
+        raise Missing(f"{folder} does not hold the pinned files: {min(wrong)} is missing or too many; remove it")
     for name, digest in expected.items():
         with (folder / name).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise Missing(
-                    f"{folder / name} is not the file that was pinned; remove the folder to download it again"
-                )
+                raise Missing(f"{folder / name} is not the pinned file; remove its folder to download it again")
 
 
 def _maven(work: Path, goal: str, *options: str) -> None:
