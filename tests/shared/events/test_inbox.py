@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from asyncpg import DeadlockDetectedError
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.testing import capture_logs
@@ -21,7 +21,7 @@ from amanat.received import Received
 from amanat.tables import parked as parked_rows
 from amanat_local.postgres import Postgres
 
-from .making import CLIFTON, DISCLOSED, KIT, P1, P2, P3, SADDAR, WITHDRAWN, came
+from .making import CLIFTON, DISCLOSED, KIT, NOW, P1, P2, P3, SADDAR, WITHDRAWN, came
 
 EFFECT = text("INSERT INTO effects (tenant, referral, what) VALUES (:tenant, :referral, :what)")
 SECRET = "Fatima Bibi, 42101-1234567-1"
@@ -321,7 +321,7 @@ async def test_a_poison_body_is_parked_with_the_errors_class_alone_and_no_conten
 
 async def test_garbled_headers_are_parked_like_any_other_poison(worker: Database, inbox: Inbox) -> None:
     garbled = came(
-        "P\x00" + "x" * 5000,
+        "P\x00" + random.Random(7).randbytes(5000).hex(),
         "type\x00\ud83d".encode("utf-8", "surrogatepass").decode("utf-8", "replace"),
         headers=[("ce_id", b"\xff\xfe"), ("ce_seq", b"9" * 50), ("ce_time", b"yesterday"), ("traceparent", b"\x00")],
     )
@@ -354,6 +354,22 @@ async def test_a_retry_and_the_consumer_do_not_overtake_each_other(
     await asyncio.gather(parked.retry(worker, inbox, P1), inbox.process(numbered(P1, "10")))
     await parked.retry(worker, inbox, P1)
     assert effects.of(P1) == ["poison", *map(str, range(1, 11))]
+
+
+async def test_what_arrives_while_a_retry_is_at_work_waits_for_it_and_is_not_left_behind(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    await inbox.process(numbered(P1, "poison"))
+    (later,) = numbered(P1, "2")
+    async with worker.transaction([SADDAR]) as retrying:
+        await parked.lock(retrying, later.place)
+        arriving = asyncio.create_task(inbox.process([later]))
+        await asyncio.sleep(0.3)
+        assert not arriving.done()
+        await retrying.execute(update(parked_rows).values(released_at=NOW))
+    await arriving
+    assert effects.of(P1) == ["2"]
+    assert await parked_of(worker) == []
 
 
 async def test_an_id_that_is_none_is_derived_from_the_place_on_the_topic() -> None:

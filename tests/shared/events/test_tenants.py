@@ -110,15 +110,15 @@ async def test_looks_and_ledger_cannot_be_changed_or_deleted(
     request: pytest.FixtureRequest, cluster: Postgres, table: Table, role: str, change: str
 ) -> None:
     database = Database(cluster.url(f"police_link_{role}", "police_link"), application_name="test")
-    statement: Executable = {
+    statements: dict[str, Executable] = {
         "UPDATE": update(table).values(tenant=CLIFTON),
         "DELETE": delete(table),
         "TRUNCATE": text(f"TRUNCATE {table.name}"),
-    }[change]
+    }
     try:
         with pytest.raises(ProgrammingError, match="permission denied"):
             async with database.transaction([SADDAR]) as session:
-                await session.execute(statement)
+                await session.execute(statements[change])
     finally:
         await database.dispose()
 
