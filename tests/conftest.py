@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from amanat_local.postgres import Postgres
+from amanat_local.stack import Stack
 
 Migrated = Callable[[str, str], Postgres]
 Emptied = Callable[[str], None]
@@ -55,3 +57,14 @@ def emptied(postgres: Postgres) -> Emptied:
             postgres.sql(db, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
     return empty
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole platform, once for the run: the real stack with STACK=real, else the embedded one. Tests share it and
+    open cases of their own; who kills processes starts them again. Its request rate is out of the tests' way.
+    """
+    kind = "real" if os.environ.get("AMANAT_STACK") == "real" else "embedded"
+    folder = Path(tmp_path_factory.mktemp("stack"))
+    with Stack.start(kind, folder, settings={"RATE_PER_MINUTE": "1000000"}) as running:
+        yield running

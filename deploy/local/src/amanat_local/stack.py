@@ -75,7 +75,9 @@ class _PostgresPart:
 class Stack:
     """A running stack. Whoever started it stops it: `stop`, or `with`."""
 
-    def __init__(self, kind: Kind, folder: Path, *, preferred_ports: bool) -> None:
+    def __init__(
+        self, kind: Kind, folder: Path, *, preferred_ports: bool, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.kind = kind
         self.folder = folder.absolute()
         self.home = self.folder / kind
@@ -86,6 +88,7 @@ class Stack:
         self.keys = Keys.make(self.home, [client.name for client in self.realm.clients])
         self.started_at = datetime.now(UTC)
         self._preferred = preferred_ports
+        self._settings = dict(settings or {})
         self._ports = {name: self._port(name) for name in ("postgres", *platform.NAMES)}
         self._infrastructure = self._choose_infrastructure()
         self._parts: dict[str, Part] = {}
@@ -100,13 +103,15 @@ class Stack:
         *,
         say: Say = lambda step: None,
         preferred_ports: bool = False,
+        settings: Mapping[str, str] | None = None,
     ) -> Self:
         """Starts everything and returns when all of it is ready; on a failure nothing is left running.
 
         `services` are process names (all by default, `[]` for the infrastructure alone). Data, keys, ports and
-        passwords in the folder are used again. Raises NotReady, MigrationFailed, or Missing for a tool to install.
+        passwords in the folder are used again. `settings` are AMANAT_ settings, without the prefix, that every service
+        gets besides its own (a test's request rate). Raises NotReady, MigrationFailed, or Missing for a tool to install.
         """
-        stack = cls(kind, folder, preferred_ports=preferred_ports)
+        stack = cls(kind, folder, preferred_ports=preferred_ports, settings=settings)
         chosen = [each for each in platform.SERVICES if services is None or each.name in services]
         try:
             stack._start(chosen, say)
@@ -252,7 +257,7 @@ class Stack:
             process = Process(
                 name=service.name,
                 argv=python(service.module),
-                env=environment(told),
+                env=environment(told | {f"AMANAT_{name}": value for name, value in self._settings.items()}),
                 log=self.logs / f"{service.name}.log",
                 ready=answers(self._ports[service.name]),
             )
