@@ -108,8 +108,8 @@ class Stack:
         """Starts everything and returns when all of it is ready; on a failure nothing is left running.
 
         `services` are process names (all by default, `[]` for the infrastructure alone). Data, keys, ports and
-        passwords in the folder are used again. `settings` are AMANAT_ settings, without the prefix, that every service
-        gets besides its own (a test's request rate). Raises NotReady, MigrationFailed, or Missing for a tool to install.
+        passwords in the folder are used again. `settings` are AMANAT_ settings, without the prefix, that every
+        service gets besides its own (a test's request rate). Raises NotReady, MigrationFailed, or Missing for a tool.
         """
         stack = cls(kind, folder, preferred_ports=preferred_ports, settings=settings)
         chosen = [each for each in platform.SERVICES if services is None or each.name in services]
