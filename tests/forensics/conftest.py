@@ -23,7 +23,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 
 @pytest.fixture
-async def forensics(
+async def laboratory(
     migrated: Callable[[str, str], Postgres], emptied: Callable[[str], None], keys: Keys
 ) -> AsyncIterator[World]:
     """Forensics with empty tables."""

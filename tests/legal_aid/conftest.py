@@ -23,7 +23,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
 
 
 @pytest.fixture
-async def legal_aid(
+async def partner(
     migrated: Callable[[str, str], Postgres], emptied: Callable[[str], None], keys: Keys
 ) -> AsyncIterator[World]:
     """Legal-aid with empty tables."""
