@@ -63,18 +63,18 @@ def group_of(topic: str) -> str:
     return agency if kind == "disclosures" else Agency.INTAKE.value
 
 
-def reset(admin: AdminClient, topic: str, group: str) -> None:
+def reset(admin: AdminClient, topic: str, group: str, *, wait_s: float = 20) -> None:
     """Sets a group's offsets on a topic to the earliest events.
 
-    Waits for members that have just ended, whose sessions Kafka still keeps. Raises KafkaException, also when a member
-    runs on.
+    Waits up to `wait_s` for members that have just ended, whose sessions Kafka still keeps. Raises KafkaException, also
+    when a member runs on.
     """
     described = admin.list_topics(topic, timeout=_ASK_S).topics[topic]
     if described.error is not None:
         raise KafkaException(described.error)
     # Where 0 is no longer kept, it is out of range, and readers are set to begin at the earliest event then.
     earliest = [TopicPartition(topic, partition, 0) for partition in described.partitions]
-    deadline = time.monotonic() + _ASK_S
+    deadline = time.monotonic() + wait_s
     while True:
         asked = [ConsumerGroupTopicPartitions(group, earliest)]
         (outcome,) = admin.alter_consumer_group_offsets(asked, request_timeout=_ASK_S).values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import uuid4
 
 import pytest
@@ -16,65 +16,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import Database
 from amanat.inbox import Inbox
-from amanat.kafka import Consumer, Outgoing, Producer, Received, Stalled, make_producer
+from amanat.kafka import Consumer, Received, Stalled, make_producer
 from amanat.outbox_commands import group_of, reset
 from amanat.relay import Relay
 from amanat_local.postgres import Postgres
 
 from .conftest import Kafka, made_topic
 from .making import KIT, P1, P2, SADDAR, kit, say
-
-
-def outgoing(topic: str, key: str | None, body: bytes, id: int = 0) -> Outgoing:
-    headers = {"ce_id": str(uuid4()), "ce_type": KIT, "ce_subject": key or "", "ce_organisation": SADDAR}
-    return Outgoing(id, topic, key, headers, body)
-
-
-class Group:
-    """A consumer at work that notes what it takes."""
-
-    def __init__(self, kafka: Kafka, topic: str, group: str, *, fails: int = 0, stall_seconds: float = 60) -> None:
-        self.taken: list[Received] = []
-        self.attempts = 0
-        self._fails = fails
-        self._stop = asyncio.Event()
-        self.consumer = Consumer(
-            kafka, [topic], group, self._take, instance=f"{group}-here", stall_seconds=stall_seconds
-        )
-
-    async def _take(self, batch: Sequence[Received]) -> None:
-        self.attempts += 1
-        if self.attempts <= self._fails:
-            raise ConnectionResetError
-        self.taken.extend(batch)
-
-    async def __aenter__(self) -> Group:
-        self.task = asyncio.create_task(self.consumer.run(self._stop))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._stop.set()
-        await self.task
-
-    def bodies(self, key: str) -> list[bytes]:
-        return [event.body for event in self.taken if event.key == key]
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
+from .readers import Group, outgoing, published, until
 
 
 @pytest.fixture
 def group() -> str:
     return f"group-{uuid4().hex[:8]}"
-
-
-async def published(producer: Producer, *rows: Outgoing) -> None:
-    outcome = await producer.publish(rows)
-    assert (outcome.failed_topics, outcome.failed_keys) == (set(), set())
-    assert len(outcome.sent) == len(rows)
 
 
 async def test_what_is_published_is_read_in_the_order_of_its_key(kafka: Kafka, topic: str, group: str) -> None:

@@ -1,0 +1,127 @@
+"""Both ends against Apache Kafka: kills, sessions, users. What the mock cluster cannot show."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaException
+
+from amanat.kafka import make_producer
+from amanat.outbox_commands import reset
+from amanat_local.kafka import KafkaServer
+from amanat_local.kept import Kept
+
+from .conftest import Kafka
+from .making import P1, P2
+from .readers import Group, outgoing, published, until
+
+pytestmark = [pytest.mark.stack, pytest.mark.real]
+TOPIC = "disclosures.police-link"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    folder = Path(tmp_path_factory.mktemp("kafka"))
+    running = KafkaServer(folder / "kafka", folder, Kept.read(folder), preferred=False)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.process.stop()
+
+
+def user(server: KafkaServer, name: str) -> Kafka:
+    return Kafka(server.address.bootstrap, "scram", name, server.address.users[name])
+
+
+@pytest.fixture
+def gate(server: KafkaServer) -> Kafka:
+    return user(server, "intake-gate")
+
+
+@pytest.fixture
+def agency(server: KafkaServer) -> Kafka:
+    return user(server, "police-link")
+
+
+async def test_a_static_members_restart_goes_on_at_once_behind_what_was_settled(gate: Kafka, agency: Kafka) -> None:
+    producer = make_producer(gate)
+    await published(producer, outgoing(TOPIC, P1, b"1"))
+    async with Group(agency, TOPIC, "police-link") as first:
+        await until(lambda: first.bodies(P1) == [b"1"])
+    await published(producer, outgoing(TOPIC, P1, b"2"))
+    began = time.monotonic()
+    async with Group(agency, TOPIC, "police-link") as second:
+        await until(lambda: second.bodies(P1) == [b"2"])
+    assert time.monotonic() - began < 5, "it did not wait for its former session to end"
+    await producer.stop()
+
+
+async def test_both_ends_outlive_a_killed_broker_and_keep_the_order(
+    server: KafkaServer, gate: Kafka, agency: Kafka
+) -> None:
+    producer = make_producer(gate)
+    sent: dict[str, list[bytes]] = {P1: [], P2: []}
+
+    async def send(number: int) -> None:
+        """As the relay does: what was not acknowledged is sent again, before anything later of its key."""
+        rows = {row.id: row for row in (outgoing(TOPIC, key, b"%d" % number, id=n) for n, key in enumerate(sent))}
+        while rows:
+            for acknowledged in (await producer.publish(list(rows.values()))).sent:
+                key = rows.pop(acknowledged).key
+                assert key is not None
+                sent[key].append(b"%d" % number)
+
+    def first_arrivals(reader: Group) -> dict[str, list[bytes]]:
+        return {key: list(dict.fromkeys(body for body in reader.bodies(key) if len(body) == 4)) for key in sent}
+
+    async with Group(agency, TOPIC, "police-link") as reader:
+        for number in range(1000, 1010):
+            await send(number)
+        await until(lambda: first_arrivals(reader) == sent)
+        server.process.kill()
+        late = asyncio.create_task(send(1010))
+        await asyncio.sleep(1)
+        assert not reader.task.done()
+        await asyncio.to_thread(server.process.start)
+        await asyncio.to_thread(server.process.wait)
+        await late
+        for number in range(1011, 1020):
+            await send(number)
+        await until(lambda: first_arrivals(reader) == sent, seconds=60)
+    await producer.stop()
+
+
+async def test_a_group_is_reset_once_its_members_sessions_have_ended(
+    server: KafkaServer, gate: Kafka, agency: Kafka
+) -> None:
+    producer = make_producer(gate)
+    await published(producer, outgoing(TOPIC, P1, b"again"))
+    async with Group(agency, TOPIC, "police-link") as first:
+        await until(lambda: b"again" in first.bodies(P1))
+    await asyncio.to_thread(reset, server.administer(), TOPIC, "police-link")
+    async with Group(agency, TOPIC, "police-link") as second:
+        await until(lambda: b"again" in second.bodies(P1))
+        with pytest.raises(KafkaException):
+            await asyncio.to_thread(reset, server.administer(), TOPIC, "police-link", wait_s=1)
+    await producer.stop()
+
+
+async def test_a_topic_that_is_forbidden_fails_in_time_and_the_allowed_one_goes_on(agency: Kafka) -> None:
+    producer = make_producer(agency)
+    rows = [outgoing("disclosures.forensics", P1, b"1", id=1), outgoing("facts.police-link", P1, b"2", id=2)]
+    outcome = await asyncio.wait_for(producer.publish(rows), 40)
+    assert outcome.failed_topics == {"disclosures.forensics"}
+    assert outcome.sent == [2]
+    await producer.stop()
+
+
+async def test_a_reader_that_is_forbidden_waits_and_is_not_ready(agency: Kafka) -> None:
+    async with Group(agency, "disclosures.forensics", "police-link") as forbidden:
+        await asyncio.sleep(3)
+        assert not forbidden.consumer.ready
+        assert not forbidden.task.done()
