@@ -1,0 +1,73 @@
+"""The feed, for who cannot receive: nothing missed, nothing of another's, no content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amanat.agency.testing import World
+from amanat.categories import Category
+
+SADDAR, CLIFTON = "station-saddar", "station-clifton"
+STORY = ("incident", {"history": "told once"})
+
+
+async def page(police: World, organisation: str = SADDAR, **query: Any) -> Any:
+    async with police.client(organisation) as officer:
+        return await officer.get("/v1/referrals", params=query)
+
+
+async def arrive(police: World, organisation: str = SADDAR) -> str:
+    code = police.gate.code()
+    await police.tell(
+        police.gate.opened(code, organisation), police.gate.disclosed(code, organisation, Category.INCIDENT, STORY)
+    )
+    return code
+
+
+async def test_a_reader_that_follows_the_cursor_sees_each_referral_once(police: World) -> None:
+    codes = [await arrive(police) for _ in range(5)]
+    seen: list[str] = []
+    answer = await page(police, limit=2)
+    while True:
+        found = answer.json()
+        seen += [item["referral"] for item in found["items"]]
+        assert ("link" in answer.headers) == (found["next"] is not None)
+        if found["next"] is None:
+            break
+        answer = await page(police, limit=2, cursor=found["next"])
+    assert seen == codes
+    later = await arrive(police)
+    again = (await page(police, cursor=found["resume"])).json()
+    assert [item["referral"] for item in again["items"]] == [later]
+
+
+async def test_the_feed_is_codes_and_counts_without_content(police: World) -> None:
+    code = await arrive(police)
+    answer = await page(police)
+    [item] = answer.json()["items"]
+    assert item.keys() == {"referral", "state", "opened_at", "categories"}
+    assert (item["referral"], item["state"], item["categories"]) == (code, "sent", 1)
+
+
+async def test_another_centres_referrals_and_cursors_are_not_mine(police: World) -> None:
+    await arrive(police)
+    resume = (await page(police)).json()["resume"]
+    assert (await page(police, CLIFTON)).json()["items"] == []
+    answer = await page(police, CLIFTON, cursor=resume)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad-cursor")
+
+
+async def test_what_was_taken_back_whole_leaves_the_feed_unless_something_of_ours_is_left(police: World) -> None:
+    gone, acted = await arrive(police), await arrive(police)
+    async with police.client(SADDAR) as officer:
+        await officer.post(f"/v1/referrals/{acted}/acknowledgement", json={}, headers={"Idempotency-Key": "1"})
+    for code in (gone, acted):
+        await police.tell(police.gate.withdrawn(code, SADDAR, Category.INCIDENT))
+    items = (await page(police)).json()["items"]
+    assert [(item["referral"], item["categories"]) for item in items] == [(acted, 0)]
+
+
+async def test_a_referral_whose_parts_are_still_on_their_way_is_listed_already(police: World) -> None:
+    code = police.gate.code()
+    await police.tell(police.gate.opened(code, SADDAR))
+    assert [item["referral"] for item in (await page(police)).json()["items"]] == [code]
