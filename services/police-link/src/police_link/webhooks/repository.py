@@ -1,0 +1,258 @@
+"""The webhooks' SQL. Every statement joins its tenant; four cross tenants, on the queue alone, by the worker's policy:
+`due_tenants`, `prune`, `queue_size`, and `claim`, which takes several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.agency.repository import not_withdrawn
+from amanat.db import AnyRow
+from amanat.tables import disclosures
+from police_link.webhooks.messages import HANDSHAKE, OPENED
+from police_link.webhooks.models import FAILED, Instant, deliveries, subscriptions
+
+_QUEUED = and_(deliveries.c.delivered_at.is_(None), deliveries.c.gave_up_at.is_(None))
+
+
+async def add_subscription(session: AsyncSession, values: dict[str, Any]) -> None:
+    """Keeps a new subscription."""
+    await session.execute(insert(subscriptions).values(**values))
+
+
+async def count_subscriptions(session: AsyncSession, tenant: str) -> int:
+    """How many the organisation has, failed ones too."""
+    statement = select(func.count()).select_from(subscriptions).where(subscriptions.c.tenant == tenant)
+    return int((await session.execute(statement)).scalar_one())
+
+
+def _shown(tenant: str) -> Select[Any]:
+    queued = (
+        select(func.count())
+        .select_from(deliveries)
+        .where(
+            deliveries.c.tenant == subscriptions.c.tenant,
+            deliveries.c.subscription_id == subscriptions.c.id,
+            deliveries.c.type == OPENED,
+            _QUEUED,
+        )
+        .scalar_subquery()
+    )
+    return select(subscriptions, queued.label("queued")).where(subscriptions.c.tenant == tenant)
+
+
+async def find(session: AsyncSession, tenant: str, subscription: UUID) -> AnyRow | None:
+    """The subscription if it is this organisation's, with how many events it waits for."""
+    row: AnyRow | None = (await session.execute(_shown(tenant).where(subscriptions.c.id == subscription))).one_or_none()
+    return row
+
+
+async def page(session: AsyncSession, tenant: str, *, after: int, limit: int) -> Sequence[AnyRow]:
+    """The organisation's subscriptions, oldest first, after a position."""
+    statement = _shown(tenant).where(subscriptions.c.position > after).order_by(subscriptions.c.position).limit(limit)
+    rows: Sequence[AnyRow] = (await session.execute(statement)).all()
+    return rows
+
+
+async def remove(session: AsyncSession, tenant: str, subscription: UUID) -> bool:
+    """Deletes the subscription with all its deliveries; whether there was one."""
+    statement = delete(subscriptions).where(_is(tenant, subscription)).returning(subscriptions.c.id)
+    return (await session.execute(statement)).first() is not None
+
+
+async def set_health(session: AsyncSession, tenant: str, subscription: UUID, values: dict[str, Any]) -> None:
+    """Sets how the endpoint fares."""
+    await session.execute(update(subscriptions).where(_is(tenant, subscription)).values(**values))
+
+
+async def note_failure(session: AsyncSession, tenant: str, subscription: UUID, now: datetime) -> AnyRow | None:
+    """Counts one more failed attempt in a row, and locks the subscription: {failures, failing_since}; None if gone."""
+    statement = (
+        update(subscriptions)
+        .where(_is(tenant, subscription))
+        .values(
+            failures=subscriptions.c.failures + 1,
+            failing_since=func.coalesce(subscriptions.c.failing_since, now, type_=Instant),
+        )
+        .returning(subscriptions.c.failures, subscriptions.c.failing_since)
+    )
+    return (await session.execute(statement)).one_or_none()
+
+
+async def receivers(session: AsyncSession, tenant: str) -> list[UUID]:
+    """The subscriptions that are told of an arrival. None of them can be removed until this transaction ends: a
+    removal meanwhile would fail the event that brought the referral."""
+    statement = (
+        select(subscriptions.c.id)
+        .where(subscriptions.c.tenant == tenant, subscriptions.c.state != FAILED)
+        .order_by(subscriptions.c.id)
+        .with_for_update(key_share=True, read=True)
+    )
+    return list((await session.execute(statement)).scalars())
+
+
+async def enqueue(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Adds deliveries to the queue."""
+    if rows:
+        await session.execute(insert(deliveries), list(rows))
+
+
+async def purge(session: AsyncSession, tenant: str, referral: str) -> int:
+    """Deletes a referral's deliveries unless some category of it can still be read; how many."""
+    readable = exists().where(
+        disclosures.c.tenant == tenant,
+        disclosures.c.referral == referral,
+        not_withdrawn(tenant, referral, disclosures.c.category, disclosures.c.epoch),
+    )
+    statement = (
+        delete(deliveries)
+        .where(deliveries.c.tenant == tenant, deliveries.c.referral == referral, ~readable)
+        .returning(deliveries.c.id)
+    )
+    return len((await session.execute(statement)).all())
+
+
+async def requeue(session: AsyncSession, tenant: str, subscription: UUID, now: datetime, since: datetime | None) -> int:
+    """Makes due at once what waits, and what was created since then in whatever state; what is just being sent is left
+    alone. How many are due."""
+    again: ColumnElement[bool] = _QUEUED if since is None else or_(_QUEUED, deliveries.c.created_at >= since)
+    statement = (
+        update(deliveries)
+        .where(
+            deliveries.c.tenant == tenant,
+            deliveries.c.subscription_id == subscription,
+            deliveries.c.type == OPENED,
+            again,
+            or_(deliveries.c.claim.is_(None), deliveries.c.next_attempt_at <= now),
+        )
+        .values(attempts=0, next_attempt_at=now, claim=None, delivered_at=None, gave_up_at=None)
+        .returning(deliveries.c.id)
+    )
+    return len((await session.execute(statement)).all())
+
+
+async def due_tenants(session: AsyncSession, now: datetime) -> list[str]:
+    """Organisations for whom something is due, by the background policy."""
+    statement = select(deliveries.c.tenant).distinct().where(_QUEUED, deliveries.c.next_attempt_at <= now)
+    return list((await session.execute(statement)).scalars())
+
+
+# The row is judged again where it is locked: another worker may have claimed it after this statement began.
+_CLAIM = text(
+    f"""
+    WITH busy AS (
+        SELECT tenant, subscription_id, count(*) AS number FROM webhook_deliveries
+        WHERE tenant = ANY (:tenants) AND claim IS NOT NULL AND next_attempt_at > :now
+            AND delivered_at IS NULL AND gave_up_at IS NULL
+        GROUP BY tenant, subscription_id
+    ), due AS (
+        SELECT d.tenant, d.id, s.failures, s.url_sealed, s.secret_sealed, coalesce(busy.number, 0) AS busy,
+            row_number() OVER (PARTITION BY d.tenant, d.subscription_id ORDER BY d.next_attempt_at, d.id) AS place
+        FROM webhook_deliveries d
+        JOIN webhook_subscriptions s ON s.tenant = d.tenant AND s.id = d.subscription_id
+        LEFT JOIN busy ON busy.tenant = d.tenant AND busy.subscription_id = d.subscription_id
+        WHERE d.tenant = ANY (:tenants) AND d.delivered_at IS NULL AND d.gave_up_at IS NULL
+            AND d.next_attempt_at <= :now AND (s.not_before IS NULL OR s.not_before <= :now)
+            AND (s.state = 'active' OR (s.state = 'pending' AND d.type = '{HANDSHAKE}'))
+    ), picked AS (
+        SELECT d.tenant, d.id, due.url_sealed, due.secret_sealed
+        FROM webhook_deliveries d JOIN due ON due.tenant = d.tenant AND due.id = d.id
+        WHERE due.place + due.busy <= CASE WHEN due.failures > 0 THEN 1 ELSE :each END
+            AND d.next_attempt_at <= :now AND d.delivered_at IS NULL AND d.gave_up_at IS NULL
+        ORDER BY due.place, d.next_attempt_at
+        LIMIT :room
+        FOR UPDATE OF d SKIP LOCKED
+    )
+    UPDATE webhook_deliveries d
+    SET claim = :claim, next_attempt_at = :leased_until, attempts = d.attempts + 1
+    FROM picked WHERE d.tenant = picked.tenant AND d.id = picked.id
+    RETURNING d.tenant, d.id, d.subscription_id, d.type, d.referral, d.created_at, d.attempts, d.claim,
+        picked.url_sealed, picked.secret_sealed
+    """  # noqa: S608 - a constant of the code
+).bindparams(
+    bindparam("tenants", type_=ARRAY(Text)),
+    bindparam("now", type_=Instant),
+    bindparam("leased_until", type_=Instant),
+    bindparam("claim", type_=Uuid),
+    bindparam("each", type_=Integer),
+    bindparam("room", type_=Integer),
+)
+
+
+async def claim(
+    session: AsyncSession,
+    tenants: Collection[str],
+    *,
+    claim: UUID,
+    now: datetime,
+    lease: timedelta,
+    room: int,
+    each: int,
+) -> Sequence[AnyRow]:
+    """Takes up to `room` due deliveries of these organisations for the time of a lease, at most `each` at a time of one
+    endpoint, and one of an endpoint that fails. The transaction is these tenants'."""
+    given = {"tenants": sorted(tenants), "now": now, "leased_until": now + lease, "claim": claim}
+    rows: Sequence[AnyRow] = (await session.execute(_CLAIM, given | {"room": room, "each": each})).all()
+    return rows
+
+
+async def mark_delivered(session: AsyncSession, tenant: str, delivery: UUID, values: dict[str, Any]) -> None:
+    """Ends a delivery, whoever claims it by now: the endpoint has it."""
+    await session.execute(
+        update(deliveries)
+        .where(deliveries.c.tenant == tenant, deliveries.c.id == delivery)
+        .values(claim=None, **values)
+    )
+
+
+async def mark_failed(session: AsyncSession, tenant: str, delivery: UUID, claim: UUID, values: dict[str, Any]) -> None:
+    """Ends this claim's attempt; nothing if the lease was over and another claimed it."""
+    await session.execute(
+        update(deliveries)
+        .where(deliveries.c.tenant == tenant, deliveries.c.id == delivery, deliveries.c.claim == claim)
+        .values(claim=None, **values)
+    )
+
+
+async def prune(session: AsyncSession, before: datetime, limit: int) -> int:
+    """Deletes deliveries that were queued before then, sent or not, whosever they are; how many."""
+    old = select(deliveries.c.tenant, deliveries.c.id).where(deliveries.c.created_at < before).limit(limit).subquery()
+    statement = (
+        delete(deliveries)
+        .where(deliveries.c.tenant == old.c.tenant, deliveries.c.id == old.c.id)
+        .returning(deliveries.c.id)
+    )
+    return len((await session.execute(statement)).all())
+
+
+async def queue_size(session: AsyncSession) -> AnyRow:
+    """{queued, oldest}: how many deliveries wait, and since when the longest of them, over all organisations."""
+    statement = select(func.count().label("queued"), func.min(deliveries.c.created_at).label("oldest")).where(_QUEUED)
+    row: AnyRow = (await session.execute(statement)).one()
+    return row
+
+
+def _is(tenant: str, subscription: UUID) -> ColumnElement[bool]:
+    return and_(subscriptions.c.tenant == tenant, subscriptions.c.id == subscription)
