@@ -1,18 +1,28 @@
-"""The gate's commands: `amanat keys …`."""
+"""The gate's commands: `amanat keys …` and `amanat gate …`. They read the gate's environment."""
 
 import asyncio
 import secrets
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, NoReturn, TypeVar
+from uuid import UUID
 
 import typer
 
+from amanat.categories import OUTSIDE
+from amanat.consent import own
 from amanat.db import Database
 from amanat.kek import FileKekPrivate, FileKekPublic
-from intake.service import rotation
+from intake.errors import GateClosed
+from intake.service import restoring, rotation
+from intake.service.gatekeeper import GateItself
 from intake.service.instruments import Instruments
 from intake.settings import GateSettings
 
+Result = TypeVar("Result")
+
 keys = typer.Typer(help="The key-encryption key and its generations.", no_args_is_help=True)
+gate = typer.Typer(help="The gate after a restore of its database.", no_args_is_help=True)
 
 
 @keys.callback()
@@ -25,7 +35,12 @@ def rotate(
     quiet: Annotated[bool, typer.Option(help="Print the new generation's number only.")] = False,
 ) -> None:
     """Move every live key to a new generation and destroy the old ones: backups from before open nothing withdrawn."""
-    done = asyncio.run(_rotate(GateSettings.load()))
+    settings = GateSettings.load()
+    kek = FileKekPrivate(settings.kek_public_dir, settings.kek_private_dir)
+    try:
+        done = _run(settings, lambda db, made: rotation.rotate(db, kek, made.kek, made, now=_now))
+    except GateClosed:
+        _stop("the gate is closed after a restore; `amanat gate reopen` replaces every key")
     if quiet:
         typer.echo(done.generation)
         return
@@ -33,15 +48,91 @@ def rotate(
     typer.echo("destroyed: " + (", ".join(map(str, done.destroyed)) or "none"))
 
 
-async def _rotate(settings: GateSettings) -> rotation.Rotated:
-    public = FileKekPublic(settings.kek_public_dir)
-    database = Database(settings.database_url, application_name="intake-keys")
+@gate.callback()
+def _gate() -> None:
+    """The gate after a restore of its database. Reads the gate's environment."""
+
+
+@gate.command()
+def restored() -> None:
+    """Say, before the gate is started on it, that its database was restored: it leases nothing until it is reopened."""
+
+    async def close(database: Database, instruments: Instruments) -> UUID:
+        async with database.transaction(()) as session:
+            return await restoring.close(session, _now(), instruments)
+
     try:
-        return await rotation.rotate(
-            database,
-            FileKekPrivate(settings.kek_public_dir, settings.kek_private_dir),
-            public,
-            Instruments.from_settings(settings, public, secrets.token_bytes),
+        request = _run(GateSettings.load(), close)
+    except restoring.AlreadyClosed:
+        _stop("the gate is closed already, and the agencies have been asked; see `amanat gate status`")
+    typer.echo(f"the gate is closed; every agency is asked for its tombstones (request {request})")
+    typer.echo("when all have answered (`amanat gate status`): `amanat gate reopen`")
+
+
+@gate.command()
+def status() -> None:
+    """Tell whether the gate leases, and which agencies have reported their tombstones."""
+
+    async def read(database: Database, _: Instruments) -> restoring.Status:
+        async with database.transaction(()) as session:
+            return await restoring.status(session)
+
+    found = _run(GateSettings.load(), read)
+    if found.restored_at is None:
+        typer.echo("open; never restored")
+        return
+    typer.echo(
+        f"closed since {found.restored_at.isoformat()}"
+        if found.reopened_at is None
+        else f"open; restored {found.restored_at.isoformat()}, reopened {found.reopened_at.isoformat()}"
+    )
+    for agency, (tombstones, taken) in sorted(found.answered.items()):
+        typer.echo(f"{agency}: {tombstones} tombstones reported, {taken} of them news")
+    for agency in found.missing:
+        typer.echo(f"{agency}: no answer yet")
+
+
+@gate.command()
+def reopen(
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="An agency that will not answer. What she took back from it may show again."),
+    ] = None,
+) -> None:
+    """Start a new epoch of every still valid grant, and lease again. Refused until every agency has answered."""
+    for agency in without or ():
+        if agency not in set(OUTSIDE):
+            _stop(f"--without takes one of {', '.join(sorted(OUTSIDE))}")
+    try:
+        done = _run(
+            GateSettings.load(),
+            lambda database, instruments: restoring.reopen(
+                database, own(GateItself()), _now, instruments, without or ()
+            ),
         )
-    finally:
-        await database.dispose()
+    except restoring.StillOpen:
+        _stop("the gate is open; nothing was restored")
+    except restoring.Unanswered as missing:
+        _stop(f"not reopened: no answer yet from {', '.join(sorted(missing.agencies))} (or give --without AGENCY)")
+    typer.echo(f"the gate is open; {done} cases went into a new epoch")
+
+
+def _run(settings: GateSettings, work: Callable[[Database, Instruments], Awaitable[Result]]) -> Result:
+    async def run() -> Result:
+        database = Database(settings.database_url, application_name="intake-command")
+        try:
+            public = FileKekPublic(settings.kek_public_dir)
+            return await work(database, Instruments.from_settings(settings, public, secrets.token_bytes))
+        finally:
+            await database.dispose()
+
+    return asyncio.run(run())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _stop(why: str) -> NoReturn:
+    typer.echo(why, err=True)
+    raise typer.Exit(1)

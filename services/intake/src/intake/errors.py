@@ -1,8 +1,17 @@
 """What intake refuses, and how it says so."""
 
-from amanat.errors import Conflict, FieldError, InvalidInput, Refused
+from amanat.errors import Conflict, FieldError, InvalidInput, Refused, Unavailable
 
-__all__ = ["AlreadyCorrected", "KitExists", "OneIdentifier", "UnknownCell", "UnknownPurpose", "UnknownRecipient"]
+__all__ = [
+    "AlreadyCorrected",
+    "AmbiguousKit",
+    "GateClosed",
+    "KitExists",
+    "OneIdentifier",
+    "UnknownCell",
+    "UnknownPurpose",
+    "UnknownRecipient",
+]
 
 
 class AlreadyCorrected(Conflict):
@@ -15,6 +24,20 @@ class KitExists(Conflict):
     code = "kit-exists"
     title = "A kit with this barcode is open already"
     title_ur = "اس بارکوڈ کی کٹ پہلے سے کھلی ہے"
+
+
+class AmbiguousKit(Conflict):
+    code = "ambiguous-kit"
+    title = "Two of the cells that this client serves have a kit with this barcode"
+    title_ur = "اس نظام کے دو سیلوں میں اسی بارکوڈ کی کٹ موجود ہے"
+
+
+class GateClosed(Unavailable):
+    """After a restore, until it is reopened. Never an empty lease: that would say there is nothing."""
+
+    code = "gate-closed"
+    title = "The gate is closed after a restore; try again"
+    title_ur = "بحالی کے بعد گیٹ ابھی بند ہے؛ دوبارہ کوشش کریں"
 
 
 class UnknownCell(Refused):

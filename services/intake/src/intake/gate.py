@@ -6,16 +6,13 @@ Alone it holds the private half of the key-encryption key and the keys that open
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import uvloop
 from fastapi import FastAPI
 
 from amanat import parked, telemetry
-from amanat.categories import Agency
 from amanat.consent import own
-from amanat.contracts.withdrawals import TombstoneConfirmed
 from amanat.db import Database, ready
 from amanat.facts import FactOpener
 from amanat.http import add_check, create_app
@@ -26,20 +23,14 @@ from amanat.outbox import prune
 from amanat.relay import Relay
 from amanat.worker import Every, Listener, run_worker
 from intake.api.leases import LeaseDesk, router
-from intake.handlers import TOPICS, handlers
+from intake.handlers import NEVER_PARK, TOPICS, handlers
+from intake.service.gatekeeper import GateItself
 from intake.service.instruments import Instruments
+from intake.service.rotation import rotate_if_due
 from intake.service.sweeps import sweep
 from intake.settings import GateSettings
 
 GROUP = "intake"
-
-
-@dataclass(frozen=True)
-class GateItself:
-    """The principal in whose name the gate reads the cell's originals."""
-
-    agency: Agency = Agency.INTAKE
-    organisation: str = "gate"
 
 
 def build(settings: GateSettings, database: Database, instruments: Instruments) -> FastAPI:
@@ -68,13 +59,19 @@ async def run(settings: GateSettings) -> None:
     inbox = Inbox(
         database,
         handlers(opener, gate, instruments, _now),
-        never_park=frozenset({TombstoneConfirmed.type}),
+        never_park=NEVER_PARK,
         tenants_of=lambda _: None,
     )
 
     async def tidy() -> None:
         async with database.transaction(()) as session:
             await prune(session, settings, _now())
+
+    private = FileKekPrivate(settings.kek_public_dir, settings.kek_private_dir)
+    a_generation = timedelta(hours=settings.rotate_hours)
+
+    async def rotate() -> None:
+        await rotate_if_due(database, private, instruments.kek, instruments, now=_now, every=a_generation)
 
     await run_worker(
         tasks=[
@@ -84,6 +81,7 @@ async def run(settings: GateSettings) -> None:
             Every("parked", 2.0, lambda: parked.attend(database, inbox)),
             Every("sweep", settings.sweep_seconds, lambda: sweep(database, gate, _now(), instruments)),
             Every("prune", 60.0, tidy),
+            Every("rotate", 300.0, rotate),
         ],
         port=None,
     )

@@ -7,7 +7,6 @@ keys that live in `keys`. Everything else is operational.
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -37,6 +36,9 @@ __all__ = [
     "records",
     "referrals",
     "request_secrets",
+    "restoration_answers",
+    "restorations",
+    "rotations",
     "shares",
     "timeline",
 ]
@@ -50,7 +52,6 @@ cases = Table(
     Column("code", Text, primary_key=True),
     Column("opened_at", Instant, nullable=False),
     Column("presented_at", Instant),
-    Column("minor", Boolean, nullable=False),
     Column("version", BigInteger, nullable=False, server_default="1"),
 )
 
@@ -109,6 +110,7 @@ referrals = Table(
     Column("requested_at", Instant, nullable=False),
     Column("opened_at", Instant),
     Column("reminded_at", Instant),
+    Column("epoch_floor", Integer, nullable=False, server_default="0"),
     UniqueConstraint("tenant", "case_code", "agency", "organisation"),
 )
 
@@ -222,4 +224,31 @@ timeline = Table(
     Column("organisation", Text),
     Column("referral", Text),
     Column("detail", JSONB, nullable=False),
+)
+
+rotations = Table(
+    "rotations",
+    metadata,
+    Column("generation", Integer, primary_key=True),
+    Column("began_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+)
+
+restorations = Table(
+    "restorations",
+    metadata,
+    Column("request_id", Uuid, primary_key=True),
+    Column("restored_at", Instant, nullable=False),
+    Column("reopened_at", Instant),
+    Column("without", ARRAY(Text), nullable=False, server_default="{}"),
+)
+
+restoration_answers = Table(
+    "restoration_answers",
+    metadata,
+    Column("request_id", Uuid, ForeignKey("restorations.request_id"), primary_key=True),
+    Column("agency", Text, primary_key=True),
+    Column("answered_at", Instant, nullable=False),
+    Column("tombstones", Integer, nullable=False),
+    Column("applied", Integer, nullable=False),
 )

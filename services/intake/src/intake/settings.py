@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from amanat.settings import KafkaSettings, ServiceSettings
 
 
@@ -17,3 +19,5 @@ class GateSettings(KafkaSettings, Settings):
     kek_private_dir: Path
     facts_key_dir: Path
     sweep_seconds: float = 5
+    rotate_hours: float = Field(default=24, gt=0)
+    """How old a generation of the key-encryption key grows: that long a backup may still open what was withdrawn."""

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from amanat.creating import Created, create
-from amanat.errors import PreconditionFailed, PreconditionRequired
+from amanat.errors import PreconditionRequired
 from amanat.headers import IdempotencyKey, IfNoneMatch, matches
 from amanat.problems import problems
 from intake import schemas
@@ -90,12 +90,13 @@ async def add_record(
     if body.corrects is not None and if_match is None:
         raise PreconditionRequired
 
+    def fits(version: int) -> bool:
+        return matches(if_match, etag(desk, case, version))
+
     async def effect(session: AsyncSession) -> Created[schemas.RecordAdded]:
-        if body.corrects is not None:
-            version = await reading.version_of(session, principal, case)
-            if version is not None and not matches(if_match, etag(desk, case, version)):
-                raise PreconditionFailed
-        added = await cases.add_record(session, principal, case, body, desk.now, desk.instruments)
+        added = await cases.add_record(
+            session, principal, case, body, desk.now, desk.instruments, fits if body.corrects is not None else None
+        )
         return Created(f"/v1/cases/{case}/records/{added.record}", added)
 
     async def rebuild(session: AsyncSession, location: str) -> schemas.RecordAdded:

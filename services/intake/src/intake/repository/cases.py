@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, false, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,12 +15,10 @@ from intake.models import case_index, cases, clocks, records, timeline
 
 
 async def add_case(
-    session: AsyncSession, *, tenant: str, code: str, now: datetime, presented_at: datetime | None, minor: bool
+    session: AsyncSession, *, tenant: str, code: str, now: datetime, presented_at: datetime | None
 ) -> None:
     """Open a case. A code that exists already raises IntegrityError: nothing is overwritten."""
-    await session.execute(
-        insert(cases).values(tenant=tenant, code=code, opened_at=now, presented_at=presented_at, minor=minor)
-    )
+    await session.execute(insert(cases).values(tenant=tenant, code=code, opened_at=now, presented_at=presented_at))
 
 
 async def lock_case(session: AsyncSession, tenants: Collection[str], code: str) -> AnyRow | None:
@@ -63,7 +60,6 @@ def case_statement(access: Access, tenants: Collection[str], code: str) -> Selec
             cases.c.code,
             cases.c.opened_at,
             cases.c.presented_at,
-            cases.c.minor,
             cases.c.version,
             records.c.id.label("record_id"),
             records.c.kind,
@@ -94,8 +90,10 @@ async def add_record(session: AsyncSession, values: dict[str, Any]) -> None:
     await session.execute(insert(records).values(**values))
 
 
-async def current_records(session: AsyncSession, access: Access, tenant: str, code: str) -> Sequence[AnyRow]:
-    """The sealed records of a case that no later one corrects, oldest first."""
+async def current_records(
+    session: AsyncSession, access: Access, tenant: str, code: str, *, kind: str | None = None
+) -> Sequence[AnyRow]:
+    """The sealed records of a case that no later one corrects, oldest first; of one kind, if it is given."""
     newer = aliased(records)
     statement = (
         select(records)
@@ -103,15 +101,9 @@ async def current_records(session: AsyncSession, access: Access, tenant: str, co
         .where(records.c.case_code == code, records.c.tenant == tenant, newer.c.id.is_(None), own_only(access))
         .order_by(records.c.position)
     )
+    if kind is not None:
+        statement = statement.where(records.c.kind == kind)
     return (await session.execute(statement)).all()
-
-
-async def record_to_correct(
-    session: AsyncSession, access: Access, tenant: str, code: str, record_id: UUID
-) -> AnyRow | None:
-    """The current record of this id in this case, if there is one."""
-    rows = await current_records(session, access, tenant, code)
-    return next((row for row in rows if row.id == record_id), None)
 
 
 async def add_index(session: AsyncSession, *, tenant: str, case: str, digests: dict[str, bytes]) -> None:

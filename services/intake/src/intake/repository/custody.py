@@ -19,10 +19,10 @@ async def add_kit(session: AsyncSession, *, tenant: str, barcode: str, case: str
     await session.execute(insert(kits).values(tenant=tenant, barcode=barcode, case_code=case, opened_at=now))
 
 
-async def find_kit(session: AsyncSession, tenants: Collection[str], barcode: str) -> AnyRow | None:
-    """The kit of this barcode at one of these cells."""
-    statement = select(kits).where(kits.c.tenant.in_(tenants), kits.c.barcode == barcode)
-    return (await session.execute(statement)).one_or_none()
+async def find_kits(session: AsyncSession, tenants: Collection[str], barcode: str) -> Sequence[AnyRow]:
+    """The kits of this barcode at these cells: a serial is unique within a cell only."""
+    statement = select(kits).where(kits.c.tenant.in_(tenants), kits.c.barcode == barcode).order_by(kits.c.tenant)
+    return (await session.execute(statement)).all()
 
 
 async def barcodes_of(session: AsyncSession, tenant: str, case: str) -> list[str]:

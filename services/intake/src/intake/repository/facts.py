@@ -18,9 +18,3 @@ async def find_referral(session: AsyncSession, agency: str, code: str) -> AnyRow
 async def find_kit(session: AsyncSession, tenant: str, barcode: str) -> AnyRow | None:
     """The kit of this barcode at this cell."""
     return (await session.execute(select(kits).where(kits.c.tenant == tenant, kits.c.barcode == barcode))).one_or_none()
-
-
-async def case_of(session: AsyncSession, tenant: str, referral: str) -> str | None:
-    """The case that a referral belongs to."""
-    statement = select(referrals.c.case_code).where(referrals.c.tenant == tenant, referrals.c.code == referral)
-    return (await session.execute(statement)).scalar_one_or_none()

@@ -1,15 +1,16 @@
 """What the gate alone may do with keys: lease, rewrap, and find what has come to its end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import and_, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import AnyRow
-from intake.models import clocks, keys, leases, referrals, request_secrets, shares
+from intake.models import clocks, keys, leases, referrals, request_secrets, rotations, shares
 from intake.repository.changes import KEY_FENCE
 
 
@@ -77,7 +78,7 @@ async def fence_minting(session: AsyncSession) -> None:
 
 
 async def keys_below(session: AsyncSession, generation: int, limit: int) -> Sequence[AnyRow]:
-    """Up to `limit` keys wrapped under an older generation, locked, with their secrets."""
+    """Up to `limit` keys wrapped under an older generation, with their secrets; not locked."""
     statement = (
         select(
             keys.c.key_id,
@@ -91,9 +92,22 @@ async def keys_below(session: AsyncSession, generation: int, limit: int) -> Sequ
         .where(request_secrets.c.generation < generation)
         .order_by(keys.c.tenant, keys.c.key_id)
         .limit(limit)
-        .with_for_update(of=keys)
     )
     return (await session.execute(statement)).all()
+
+
+async def lock_unchanged(session: AsyncSession, secret_of: Mapping[UUID, UUID]) -> set[UUID]:
+    """Those of the keys {key: secret} that still have that secret, locked.
+
+    Those that a withdrawal is deleting just now are left out: the two must never wait for each other in a circle.
+    """
+    statement = (
+        select(keys.c.key_id, keys.c.secret_id)
+        .where(keys.c.key_id.in_(secret_of))
+        .order_by(keys.c.key_id)
+        .with_for_update(skip_locked=True)
+    )
+    return {row.key_id for row in await session.execute(statement) if row.secret_id == secret_of[row.key_id]}
 
 
 async def add_secret(session: AsyncSession, *, secret_id: UUID, tenant: str, generation: int, sealed: bytes) -> None:
@@ -117,10 +131,27 @@ async def drop_unused_secrets(session: AsyncSession, below: int | None = None) -
     return len((await session.execute(statement)).all())
 
 
-async def count_below(session: AsyncSession, generation: int) -> int:
+async def left_below(session: AsyncSession, generation: int) -> int:
     """How many secrets are still sealed to an older generation."""
     statement = select(func.count()).select_from(request_secrets).where(request_secrets.c.generation < generation)
     return int((await session.execute(statement)).scalar_one())
+
+
+async def begin_rotation(session: AsyncSession, generation: int, now: datetime) -> None:
+    """Note that a generation was made."""
+    await session.execute(insert(rotations).values(generation=generation, began_at=now).on_conflict_do_nothing())
+
+
+async def end_rotation(session: AsyncSession, generation: int, now: datetime) -> None:
+    """Note that everything older than this generation is destroyed."""
+    await session.execute(update(rotations).where(rotations.c.generation == generation).values(ended_at=now))
+
+
+async def rotated_at(session: AsyncSession) -> datetime | None:
+    """When the last complete rotation began; None if there was none."""
+    statement = select(func.max(rotations.c.began_at)).where(rotations.c.ended_at.is_not(None))
+    last: datetime | None = (await session.execute(statement)).scalar_one_or_none()
+    return last
 
 
 async def cases_with_ended_shares(session: AsyncSession, now: datetime, limit: int) -> list[tuple[str, str]]:
@@ -129,50 +160,97 @@ async def cases_with_ended_shares(session: AsyncSession, now: datetime, limit: i
         select(referrals.c.tenant, referrals.c.case_code)
         .join(shares, and_(shares.c.referral == referrals.c.code, shares.c.tenant == referrals.c.tenant))
         .where(shares.c.ended_at.is_(None), shares.c.until <= now)
-        .distinct()
+        .group_by(referrals.c.tenant, referrals.c.case_code)
+        .order_by(func.min(shares.c.until))
         .limit(limit)
     )
     return [(row.tenant, row.case_code) for row in await session.execute(statement)]
 
 
-async def overdue_clocks(session: AsyncSession, now: datetime, limit: int) -> Sequence[AnyRow]:
-    """Clocks past their due time, not met and not yet noted; locked, others' left out."""
-    statement = (
-        select(clocks)
-        .where(clocks.c.due_at <= now, clocks.c.met_at.is_(None), clocks.c.overdue_noted_at.is_(None))
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return (await session.execute(statement)).all()
+async def retire_superseded(session: AsyncSession, before: datetime, limit: int) -> int:
+    """Delete keys of disclosures that a later one of the same epoch replaced before this time; returns how many.
 
-
-async def note_overdue(session: AsyncSession, tenant: str, case: str, kind: str, now: datetime) -> None:
-    """Say that a clock's lateness is on the timeline now."""
-    await session.execute(
-        update(clocks)
-        .where(clocks.c.tenant == tenant, clocks.c.case_code == case, clocks.c.kind == kind)
-        .values(overdue_noted_at=now)
-    )
-
-
-async def unacknowledged(session: AsyncSession, opened_before: datetime, limit: int) -> Sequence[AnyRow]:
-    """Open referrals that nobody acknowledged since before this time and that are not yet on the timeline as such."""
-    statement = (
-        select(referrals)
+    Each amendment has a key of its own, and every lease carries all of an epoch: without this they would only grow.
+    """
+    newer = keys.alias("newer")
+    superseded = (
+        select(keys.c.key_id)
         .where(
-            referrals.c.state == "open",
-            referrals.c.progress == "sent",
-            referrals.c.opened_at <= opened_before,
-            referrals.c.reminded_at.is_(None),
+            select(newer.c.key_id)
+            .where(
+                newer.c.tenant == keys.c.tenant,
+                newer.c.referral == keys.c.referral,
+                newer.c.category == keys.c.category,
+                newer.c.epoch == keys.c.epoch,
+                newer.c.created_at > keys.c.created_at,
+                newer.c.created_at < before,
+            )
+            .exists()
         )
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(of=keys, skip_locked=True)
     )
-    return (await session.execute(statement)).all()
+    gone = await session.execute(delete(keys).where(keys.c.key_id.in_(superseded)).returning(keys.c.key_id))
+    return len(gone.all())
 
 
-async def note_reminded(session: AsyncSession, tenant: str, code: str, now: datetime) -> None:
-    """Say that a referral's silence is on the timeline now."""
-    await session.execute(
-        update(referrals).where(referrals.c.tenant == tenant, referrals.c.code == code).values(reminded_at=now)
+async def cases_with_overdue_clocks(session: AsyncSession, now: datetime, limit: int) -> list[tuple[str, str]]:
+    """(tenant, case) with a clock past its due time, not met and not yet noted; most overdue first."""
+    statement = (
+        select(clocks.c.tenant, clocks.c.case_code)
+        .where(clocks.c.due_at <= now, clocks.c.met_at.is_(None), clocks.c.overdue_noted_at.is_(None))
+        .group_by(clocks.c.tenant, clocks.c.case_code)
+        .order_by(func.min(clocks.c.due_at))
+        .limit(limit)
     )
+    return [(row.tenant, row.case_code) for row in await session.execute(statement)]
+
+
+async def note_overdue(session: AsyncSession, tenant: str, case: str, now: datetime) -> Sequence[AnyRow]:
+    """Say that the case's late clocks are on the timeline now; returns them. The case is locked by the caller."""
+    noted = await session.execute(
+        update(clocks)
+        .where(
+            clocks.c.tenant == tenant,
+            clocks.c.case_code == case,
+            clocks.c.due_at <= now,
+            clocks.c.met_at.is_(None),
+            clocks.c.overdue_noted_at.is_(None),
+        )
+        .values(overdue_noted_at=now)
+        .returning(clocks.c.kind, clocks.c.due_at)
+    )
+    return sorted(noted.all(), key=lambda row: (row.due_at, row.kind))
+
+
+_SILENT = and_(referrals.c.state == "open", referrals.c.progress == "sent", referrals.c.reminded_at.is_(None))
+
+
+async def silent_cases(session: AsyncSession, opened_before: datetime, limit: int) -> list[tuple[str, str]]:
+    """(tenant, case) with an open referral that nobody acknowledged since before this time, not yet noted as such."""
+    statement = (
+        select(referrals.c.tenant, referrals.c.case_code)
+        .where(_SILENT, referrals.c.opened_at <= opened_before)
+        .group_by(referrals.c.tenant, referrals.c.case_code)
+        .order_by(func.min(referrals.c.opened_at))
+        .limit(limit)
+    )
+    return [(row.tenant, row.case_code) for row in await session.execute(statement)]
+
+
+async def note_silence(
+    session: AsyncSession, tenant: str, case: str, opened_before: datetime, now: datetime
+) -> Sequence[AnyRow]:
+    """Say that silent referrals are on the timeline now; returns them. The case is locked by the caller."""
+    noted = await session.execute(
+        update(referrals)
+        .where(
+            _SILENT,
+            referrals.c.tenant == tenant,
+            referrals.c.case_code == case,
+            referrals.c.opened_at <= opened_before,
+        )
+        .values(reminded_at=now)
+        .returning(referrals.c.code, referrals.c.agency, referrals.c.organisation, referrals.c.opened_at)
+    )
+    return sorted(noted.all(), key=lambda row: str(row.code))

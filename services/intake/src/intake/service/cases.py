@@ -1,7 +1,7 @@
 """Opening a case, adding to it, finding it, reading it."""
 
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat.categories import Agency
 from amanat.clocks import due
 from amanat.codes import PREFIX, new_code
-from amanat.consent import ADULT, own
-from amanat.contracts.records import RECORDS, Person, Record, categories_in
-from amanat.errors import NotFound
+from amanat.consent import own
+from amanat.contracts.records import RECORDS, Person, Record
+from amanat.errors import NotFound, PreconditionFailed
 from amanat.inputs import invalid_input
 from amanat.principal import Principal
 from intake import schemas
@@ -24,7 +24,7 @@ from intake.service import consents as consent_service
 from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, disclose_all, load, plan_all, save, save_document, setting_of
+from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, save_document, setting_of
 from intake.service.referrals import states
 
 INDEXED = ("mlc_number", "cnic", "hospital_record_number")
@@ -42,9 +42,7 @@ async def open_case(
     consent_service.check_recipients(body, tenant, instruments)
     await changes_repository.hold_generation(session)
     code = new_code(PREFIX[Agency.INTAKE], instruments.randomness)
-    age = age_in_years(body.person, now.date())
-    minor = age is None or age < ADULT  # unknown counts as a child where images are concerned
-    await cases.add_case(session, tenant=tenant, code=code, now=now, presented_at=body.presented_at, minor=minor)
+    await cases.add_case(session, tenant=tenant, code=code, now=now, presented_at=body.presented_at)
     author = (Agency.INTAKE, tenant)
     documents = [
         await save_document(
@@ -54,15 +52,15 @@ async def open_case(
         for kind, record in records_of(body)
     ]  # fmt: skip
     await _index(session, tenant, code, body.person, instruments)
-    case = LoadedCase(tenant, code, minor, 1, frozenset(), documents, [], [])
+    case = LoadedCase(tenant, code, documents=documents)
     changes = Changes()
     changes.timeline.append(entry(now, "case_opened"))
     changes.ledger.append(("case_opened", code, {}))
-    for terms in body.consents:
-        await consent_service.add_grant(
-            session, case, changes, terms, person=body.person, guardian_is_accused=body.guardian_is_accused,
-            instruments=instruments, now=now,
-        )  # fmt: skip
+    if body.guardian_is_accused:
+        # An event of its own: it must hold for a consent that is taken next week, too.
+        await consent_service.exclude_guardian(session, case, changes, None, instruments, now)
+    for number, terms in enumerate(body.consents):
+        await consent_service.add_grant(session, case, changes, terms, f"/consents/{number}", instruments, now)
     await consent_service.add_referrals(session, case, changes, body.referrals, instruments, now)
     await _start_clocks(session, tenant, code, body, instruments, now)
     minter = instruments.minter()
@@ -78,19 +76,24 @@ async def add_record(
     body: schemas.NewRecord,
     now: datetime,
     instruments: Instruments,
+    fits: Callable[[int], bool] | None = None,
 ) -> schemas.RecordAdded:
     """Appends a document, or a correction that replaces one and keeps it; agencies that share it get the new whole.
 
-    Raises NotFound, AlreadyCorrected, InvalidInput with pointers below /record.
+    `fits` says whether the client knew this version of the case; asked under the case's lock, so that of two
+    corrections made from one reading the second is refused. Raises NotFound, PreconditionFailed, AlreadyCorrected,
+    InvalidInput with pointers below /record.
     """
     record = parse_record(body.kind, body.record)
     case = await load(session, own(principal), principal.cells, code, instruments)
-    touched = set(categories_in(record))
+    if fits is not None and not fits(case.version):
+        raise PreconditionFailed
+    touched = []
     if body.corrects is not None:
         corrected = next((d for d in case.documents if d.record_id == body.corrects), None)
         if corrected is None or corrected.kind != body.kind or corrected.author_agency is not Agency.INTAKE:
             raise AlreadyCorrected
-        touched |= categories_in(corrected.record)
+        touched.append(corrected)
         case.documents.remove(corrected)
     document = await save_document(
         session, case.tenant, code, body.kind, record,
@@ -98,6 +101,7 @@ async def add_record(
         instruments=instruments, now=now,
     )  # fmt: skip
     case.documents.append(document)
+    touched.append(document)
     if isinstance(record, Person):
         await _index(session, case.tenant, code, record, instruments)
     changes = Changes()
@@ -107,7 +111,10 @@ async def add_record(
     if body.kind == "examination":
         await cases.stop_clock(session, case.tenant, code, ("examination",), now)
     minter = instruments.minter()
-    disclose_all(changes, case, touched, setting_of(case, minter, instruments, now))
+    # What is known of her age now may complete a grant, or show that it never had every decider.
+    setting = setting_of(case, minter, instruments, now, opens=isinstance(record, Person))
+    plan_all(changes, case, setting)
+    amend_all(changes, case, touched, setting)
     await save(session, case, changes, minter, instruments, now)
     return schemas.RecordAdded(case=code, record=document.record_id)
 
@@ -155,27 +162,6 @@ def records_of(body: schemas.NewCase) -> list[tuple[str, Record]]:
         *(("image", image) for image in body.images),
     ]
     return [(kind, record) for kind, record in parts if record is not None]
-
-
-def age_in_years(person: Person | None, today: date) -> int | None:
-    """Completed years by the birth date, else the age stated, else None."""
-    if person is None:
-        return None
-    if person.birth_date is not None:
-        born = person.birth_date
-        return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-    return person.age_years_stated
-
-
-def adult_on(person: Person | None) -> date | None:
-    """Her 18th birthday, where the birth date is known; a 29 February becomes 1 March."""
-    if person is None or person.birth_date is None:
-        return None
-    born = person.birth_date
-    try:
-        return born.replace(year=born.year + ADULT)
-    except ValueError:
-        return date(born.year + ADULT, 3, 1)
 
 
 def entry(at: datetime, kind: str, **detail: Any) -> dict[str, Any]:

@@ -36,6 +36,16 @@ class Referral:
     next_seq: int
     shares: dict[Category, Share]
     last_epochs: dict[Category, int]
+    epoch_floor: int = 0
+    """Epochs up to this one may have been used before a restore, and never come again."""
+
+    def next_epoch(self, category: Category) -> int:
+        """An epoch of this category that nobody has seen."""
+        return max(self.last_epochs.get(category, 0), self.epoch_floor) + 1
+
+    def is_author(self, document: "Document") -> bool:
+        """Whether this document came from the referral's own organisation, to which it never returns."""
+        return (document.author_agency, document.author_organisation) == (self.agency, self.organisation)
 
 
 @dataclass(frozen=True)

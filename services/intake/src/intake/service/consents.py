@@ -8,17 +8,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency, Category
 from amanat.codes import PREFIX, new_code
-from amanat.consent import ConsentGiven, ConsentWithdrawn, Grant, GrantTerms, fold, missing_deciders, own
-from amanat.contracts.records import Person
+from amanat.consent import (
+    ConsentGiven,
+    ConsentWithdrawn,
+    Grant,
+    GrantTerms,
+    GuardianExcluded,
+    ended,
+    missing_deciders,
+    own,
+)
 from amanat.errors import FieldError, InvalidInput, NotFound
 from amanat.principal import Principal
 from intake import schemas
 from intake.errors import unknown_purpose, unknown_recipient
 from intake.repository import consents
 from intake.service import cases as case_service
+from intake.service.ages import adult_on, age_in_years, person_of
 from intake.service.changes import Changes, Referral
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, load, load_events, load_grants, plan_all, save, save_event, setting_of
+from intake.service.loading import LoadedCase, load, load_grants, plan_all, save, save_event, setting_of
 from intake.service.referrals import find_referral, states
 
 CLOCK_SKEW_S = 300
@@ -47,30 +56,38 @@ async def add_grant(
     case: LoadedCase,
     changes: Changes,
     terms: GrantTerms,
-    *,
-    person: Person | None,
-    guardian_is_accused: bool,
+    pointer: str,
     instruments: Instruments,
     now: datetime,
 ) -> UUID:
-    """Records one consent and makes sure that its recipient has a referral. Raises InvalidInput for a future one."""
+    """Records one consent and makes sure that its recipient has a referral.
+
+    A guardian whom it finds unsafe is excluded from all consents of the case, earlier and later ones. Raises
+    InvalidInput, below `pointer`, for a future one.
+    """
     if terms.given_at is not None and (terms.given_at - now).total_seconds() > CLOCK_SKEW_S:
-        raise InvalidInput([FieldError(pointer="/given_at", code="in-the-future", message="lies in the future")])
+        error = FieldError(pointer=f"{pointer}/given_at", code="in-the-future", message="lies in the future")
+        raise InvalidInput([error])
+    if terms.safety_finding is not None and terms.safety_finding.guardian_unsafe:
+        named = {decider.authority_reference for decider in terms.deciders if decider.role == "guardian"}
+        # A guardian without a reference could be any.
+        for guardian in named if named and None not in named else {None}:
+            await exclude_guardian(session, case, changes, guardian, instruments, now)
     given = terms.given_at if terms.given_at is not None and terms.given_at < now else now
     terms = terms.model_copy(
         update={"purpose": instruments.directory.purpose(terms.recipient.agency), "given_at": given}
     )
     consent_id = instruments.new_id()
+    person = person_of(case.documents)
     event = ConsentGiven(
         consent_id=consent_id,
         terms=terms,
-        age_years=case_service.age_in_years(person, now.date()),
-        guardian_is_accused=guardian_is_accused,
-        adult_on=case_service.adult_on(person),
+        age_years=age_in_years(person, given),
+        guardian_is_accused=_every_guardian_excluded(case),
+        adult_on=adult_on(person),
         recorded_at=now,
     )
-    await save_event(session, case.tenant, case.code, event, "given", instruments, now)
-    case.grants = case.grants | fold([event])
+    await save_event(session, case, event, instruments, now)
     recipient = schemas.Recipient(agency=terms.recipient.agency, organisation=terms.recipient.organisation)
     await add_referrals(session, case, changes, [recipient], instruments, now)
     changes.timeline.append(
@@ -82,6 +99,20 @@ async def add_grant(
     )
     changes.ledger.append(("consent_given", case.code, {"consent": str(consent_id)}))
     return consent_id
+
+
+async def exclude_guardian(
+    session: AsyncSession,
+    case: LoadedCase,
+    changes: Changes,
+    guardian: str | None,
+    instruments: Instruments,
+    now: datetime,
+) -> None:
+    """Records that a guardian (None: every one) is the accused, or unsafe: what rests on that guardian is void."""
+    await save_event(session, case, GuardianExcluded(guardian=guardian, at=now), instruments, now)
+    changes.timeline.append(case_service.entry(now, "guardian_excluded"))
+    changes.ledger.append(("guardian_excluded", case.code, {}))
 
 
 async def add_referrals(
@@ -135,14 +166,8 @@ async def give(
     """Records a consent on an open case and discloses what it newly allows. Raises NotFound, UnknownRecipient."""
     case = await load(session, own(principal), principal.cells, code, instruments)
     check_terms(terms, "", case.tenant, instruments)
-    person = next((d.record for d in reversed(case.documents) if isinstance(d.record, Person)), None)
     changes = Changes()
-    consent_id = await add_grant(
-        session, case, changes, terms,
-        person=person if isinstance(person, Person) else None,
-        guardian_is_accused=await _guardian_is_accused(session, principal, case, instruments),
-        instruments=instruments, now=now,
-    )  # fmt: skip
+    consent_id = await add_grant(session, case, changes, terms, "", instruments, now)
     minter = instruments.minter()
     plan_all(changes, case, setting_of(case, minter, instruments, now))
     await save(session, case, changes, minter, instruments, now)
@@ -173,32 +198,13 @@ async def withdraw(
     referral = find_referral(case, grant.agency, grant.organisation)
     if referral is None:
         raise NotFound
-    event = ConsentWithdrawn(
-        consent_id=consent,
-        agency=grant.agency,
-        organisation=grant.organisation,
-        categories=categories,
-        withdrawn_at=now,
-    )
-    await save_event(session, case.tenant, code, event, "withdrawn", instruments, now)
-    case.grants = await load_grants(session, own(principal), case.tenant, code, instruments)
-    changes = Changes()
-    changes.timeline.append(
-        {
-            **case_service.entry(now, "consent_withdrawn", consent=str(consent), categories=sorted(categories or ())),
-            "agency": grant.agency,
-            "organisation": grant.organisation,
-        }
-    )
-    changes.ledger.append(("consent_withdrawn", code, {"consent": str(consent)}))
-    minter = instruments.minter()
-    plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
-    await save(session, case, changes, minter, instruments, now)
     asked = _asked(grant, categories)
+    if asked & grant.categories:
+        await _take_back(session, case, grant, asked, instruments, now)
     return schemas.WithdrawalDone(
         case=code,
         consent=consent,
-        withdrawn_at=now,
+        withdrawn_at=now if asked & grant.categories else grant.withdrawn_at or now,
         endings=tuple(
             ending
             for ending in await endings(session, principal, case.tenant, code)
@@ -206,6 +212,38 @@ async def withdraw(
         ),
         still_shared=tuple(sorted(_shared_now(case, referral) & asked)),
     )
+
+
+async def _take_back(
+    session: AsyncSession,
+    case: LoadedCase,
+    grant: Grant,
+    categories: frozenset[Category],
+    instruments: Instruments,
+    now: datetime,
+) -> None:
+    event = ConsentWithdrawn(
+        consent_id=grant.grant_id,
+        agency=grant.agency,
+        organisation=grant.organisation,
+        categories=categories,
+        withdrawn_at=now,
+    )
+    await save_event(session, case, event, instruments, now)
+    changes = Changes()
+    changes.timeline.append(
+        {
+            **case_service.entry(
+                now, "consent_withdrawn", consent=str(grant.grant_id), categories=sorted(categories & grant.categories)
+            ),
+            "agency": grant.agency,
+            "organisation": grant.organisation,
+        }
+    )
+    changes.ledger.append(("consent_withdrawn", case.code, {"consent": str(grant.grant_id)}))
+    minter = instruments.minter()
+    plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
+    await save(session, case, changes, minter, instruments, now)
 
 
 async def show(
@@ -226,7 +264,7 @@ async def show(
                 basis=grant.basis,
                 given_at=grant.given_at,
                 expires_at=grant.expires_at,
-                valid=not missing and bool(grant.categories) and (grant.expires_at is None or grant.expires_at > now),
+                valid=not missing and bool(grant.categories) and not ended(grant, now),
                 missing=missing,
             )
         )
@@ -252,12 +290,9 @@ async def endings(
     )
 
 
-async def _guardian_is_accused(
-    session: AsyncSession, principal: Principal, case: LoadedCase, instruments: Instruments
-) -> bool:
+def _every_guardian_excluded(case: LoadedCase) -> bool:
     """Once said of a case it holds for all its consents."""
-    events = await load_events(session, own(principal), case.tenant, case.code, instruments)
-    return any(isinstance(event, ConsentGiven) and event.guardian_is_accused for event in events)
+    return any(isinstance(event, GuardianExcluded) and event.guardian is None for event in case.events)
 
 
 def _asked(grant: Grant, categories: frozenset[Category] | None) -> frozenset[Category]:

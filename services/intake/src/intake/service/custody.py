@@ -16,15 +16,16 @@ from amanat.clocks import due
 from amanat.consent import Access, own
 from amanat.contracts.records import CustodyHalf
 from amanat.custody import NewHalf, attested, canonical_sha256
+from amanat.db import AnyRow
 from amanat.errors import NotFound
 from amanat.principal import Principal
 from intake import schemas
-from intake.errors import KitExists, unknown_recipient
+from intake.errors import AmbiguousKit, KitExists, unknown_recipient
 from intake.repository import cases, custody
 from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
-from intake.service.loading import load, save, setting_of
+from intake.service.loading import load, plan_all, save, setting_of
 from intake.service.sharing import announce_kit
 
 Half = Literal["release", "receipt"]
@@ -48,7 +49,7 @@ async def open_kit(
     Raises NotFound, KitExists.
     """
     case = await load(session, own(principal), principal.cells, code, instruments)
-    if await custody.find_kit(session, [case.tenant], body.barcode) is not None:
+    if await custody.find_kits(session, [case.tenant], body.barcode):
         raise KitExists
     try:
         await custody.add_kit(session, tenant=case.tenant, barcode=body.barcode, case=code, now=now)
@@ -64,7 +65,8 @@ async def open_kit(
     )  # fmt: skip
     changes.ledger.append(("kit_opened", body.barcode, {}))
     minter = instruments.minter()
-    setting = setting_of(case, minter, instruments, now)
+    setting = setting_of(case, minter, instruments, now, opens=False)
+    plan_all(changes, case, setting)
     for referral in case.referrals:
         case.replace(announce_kit(changes, referral, body.barcode, setting))
     await save(session, case, changes, minter, instruments, now)
@@ -81,9 +83,7 @@ async def record_own_half(
     instruments: Instruments,
 ) -> schemas.HalfRecorded:
     """Attests a half that the cell itself holds. Raises NotFound for a kit of another cell, UnknownRecipient."""
-    kit = await custody.find_kit(session, principal.cells, barcode)
-    if kit is None:
-        raise NotFound
+    kit = await _own_kit(session, principal, barcode)
     agency, organisation = body.counterpart.agency, body.counterpart.organisation
     if agency is not Agency.INTAKE and not instruments.directory.serves(agency, organisation, kit.tenant):
         raise unknown_recipient("/counterpart")
@@ -102,12 +102,21 @@ async def half_recorded(
     session: AsyncSession, principal: Principal, barcode: str, attestation: str
 ) -> schemas.HalfRecorded:
     """A half that the cell recorded before. Raises NotFound."""
-    kit = await custody.find_kit(session, principal.cells, barcode)
-    halves = [] if kit is None else await custody.read_halves(session, own(principal), kit.tenant, [barcode])
-    for row in halves:
+    kit = await _own_kit(session, principal, barcode)
+    for row in await custody.read_halves(session, own(principal), kit.tenant, [barcode]):
         if str(row.id) == attestation:
             return schemas.HalfRecorded(barcode=barcode, half=row.half, attestation=row.id, sha256=row.sha256)
     raise NotFound
+
+
+async def _own_kit(session: AsyncSession, principal: Principal, barcode: str) -> AnyRow:
+    """The kit of this barcode. Raises NotFound, AmbiguousKit if two of the client's cells have one."""
+    found = await custody.find_kits(session, principal.cells, barcode)
+    if not found:
+        raise NotFound
+    if len(found) > 1:
+        raise AmbiguousKit
+    return found[0]
 
 
 async def record_half(
@@ -155,12 +164,26 @@ async def record_half(
         entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="receipt_without_release"))
     if half == "release" and other is not None:
         entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="release_recorded_late"))
+    if other is not None and _seals_differ(body, open_half(other, instruments)):
+        entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_numbers_differ"))
     if body.seal_intact is False:
         entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_broken"))
     await cases.add_timeline(session, tenant, case, entries)
     if half == "receipt" and holder[0] is Agency.FORENSICS:
         await cases.stop_clock(session, tenant, case, ("dna_to_laboratory",), at)
     return half_id
+
+
+def open_half(row: AnyRow, instruments: Instruments) -> CustodyHalf:
+    """A kept half, opened."""
+    return CustodyHalf.parse(
+        instruments.at_rest.open(row.sealed, table="custody_halves", row=str(row.id), column="sealed")
+    )
+
+
+def _seals_differ(one: CustodyHalf, other: CustodyHalf) -> bool:
+    numbers = {half.seal_number.strip().upper() for half in (one, other) if half.seal_number is not None}
+    return len(numbers) > 1
 
 
 def _entry(at: datetime, kind: str, holder: tuple[Agency, str], **detail: Any) -> dict[str, Any]:

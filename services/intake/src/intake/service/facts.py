@@ -14,15 +14,14 @@ from amanat.contracts.custody import KitReceived, KitReleased
 from amanat.contracts.forensics import KitReported
 from amanat.contracts.legal_aid import LawyerAssigned, LegalAidDeclined
 from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged, ReferralRefused
-from amanat.contracts.records import categories_in
-from amanat.contracts.withdrawals import TombstoneConfirmed
+from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
 from amanat.errors import NotFound
 from intake.repository import cases, consents, facts
-from intake.service import custody
+from intake.service import custody, restoring
 from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
-from intake.service.loading import disclose_all, load, save, save_document, setting_of
+from intake.service.loading import amend_all, load, plan_all, save, save_document, setting_of
 
 
 class NeverOpened(Exception):
@@ -56,6 +55,9 @@ async def take(
 
     Raises NeverOpened; a fact on a referral since closed still takes effect at the cell.
     """
+    if isinstance(fact, TombstonesReported):
+        await restoring.take_tombstones(session, gate, agency, fact, now, instruments)
+        return
     place = await facts.find_referral(session, agency, fact.referral)
     if place is None or place.opened_at is None:
         raise NeverOpened
@@ -69,8 +71,10 @@ async def take(
         return
     author = (agency, place.organisation)
     if isinstance(fact, KitReleased | KitReceived):
-        await _take_half(session, gate, place.tenant, author, fact, now, instruments)
+        await _take_half(session, gate, place.tenant, place.case_code, author, fact, now, instruments)
         return
+    if isinstance(fact, KitReported):
+        await _must_be_of_case(session, place.tenant, place.case_code, fact.barcode)
     effect = EFFECTS[type(fact)]
     record = getattr(fact, "record")  # noqa: B009 - every fact of the table has a record; the base does not
     case = await load(session, gate, [place.tenant], place.case_code, instruments)
@@ -104,27 +108,36 @@ async def take(
             [as_clock(row) for row in rows],
         )
     minter = instruments.minter()
-    disclose_all(changes, case, categories_in(record), setting_of(case, minter, instruments, now))
+    # A fact opens nothing new; what has expired meanwhile ends first, so that the fact does not go on under it.
+    setting = setting_of(case, minter, instruments, now, opens=False)
+    plan_all(changes, case, setting)
+    amend_all(changes, case, [document], setting)
     await save(session, case, changes, minter, instruments, now)
+
+
+async def _must_be_of_case(session: AsyncSession, tenant: str, case: str, barcode: str) -> None:
+    """A kit that is not this case's would put a stranger's evidence into it. Raises NeverOpened."""
+    kit = await facts.find_kit(session, tenant, barcode)
+    if kit is None or kit.case_code != case:
+        raise NeverOpened
 
 
 async def _take_half(
     session: AsyncSession,
     gate: Access,
     tenant: str,
+    case: str,
     holder: tuple[Agency, str],
     fact: KitReleased | KitReceived,
     now: datetime,
     instruments: Instruments,
 ) -> None:
-    kit = await facts.find_kit(session, tenant, fact.barcode)
-    if kit is None or kit.case_code != (await facts.case_of(session, tenant, fact.referral)):
-        raise NeverOpened
-    if await cases.lock_case(session, [tenant], kit.case_code) is None:
+    await _must_be_of_case(session, tenant, case, fact.barcode)
+    if await cases.lock_case(session, [tenant], case) is None:
         raise NotFound
-    await cases.touch_case(session, tenant, kit.case_code)
+    await cases.touch_case(session, tenant, case)
     await custody.record_half(
-        session, gate, tenant=tenant, case=kit.case_code, barcode=fact.barcode,
+        session, gate, tenant=tenant, case=case, barcode=fact.barcode,
         half="release" if isinstance(fact, KitReleased) else "receipt",
         holder=holder, body=fact.half, now=now, instruments=instruments,
     )  # fmt: skip

@@ -18,7 +18,8 @@ from amanat import ledger
 from amanat.contracts.values import Identifier
 from amanat.kek import KekPrivate, unwrap
 from amanat.principal import Principal
-from intake.repository import keys
+from intake.errors import GateClosed
+from intake.repository import keys, restorations
 from intake.service.instruments import Instruments
 
 
@@ -27,7 +28,7 @@ class LeaseItem(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    referral: str = Field(max_length=40)
+    referral: str = Field(max_length=40, pattern=r"^[ -~]*$")
     organisation: Identifier
     purpose: Identifier
 
@@ -72,7 +73,12 @@ async def lease(
     kek: KekPrivate,
     instruments: Instruments,
 ) -> LeaseAnswer:
-    """Leases what each item may have. The records of it commit with this transaction, before the answer is sent."""
+    """Leases what each item may have. The records of it commit with this transaction, before the answer is sent.
+
+    Raises GateClosed after a restore, until the gate is reopened.
+    """
+    if await restorations.open_request(session) is not None:
+        raise GateClosed
     given: dict[int, LeaseGiven] = {}
     recorded: list[dict[str, Any]] = []
     # Referrals are locked in the order of their codes, like everywhere, whatever the order of the asks.

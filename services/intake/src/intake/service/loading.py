@@ -1,7 +1,7 @@
 """Brings a locked case into memory: what a plan needs to know, opened, and how a plan is written back."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,16 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger
 from amanat.categories import Agency, Category
-from amanat.consent import Access, ConsentEvent, Grant, fold
+from amanat.consent import Access, ConsentEvent, ConsentGiven, ConsentWithdrawn, Grant, GuardianExcluded, fold
 from amanat.contracts.records import RECORDS, Record, categories_in
 from amanat.errors import NotFound
 from intake.repository import cases, consents, custody
 from intake.repository import changes as changes_repository
+from intake.service.ages import by_age, is_minor, newest_telling_age, person_of
 from intake.service.changes import Changes, Document, Minter, Referral, Setting, Share
 from intake.service.instruments import Instruments
-from intake.service.sharing import disclose, plan
+from intake.service.sharing import amend, plan
 
 _EVENT: TypeAdapter[ConsentEvent] = TypeAdapter(ConsentEvent)
+_KINDS: dict[type, str] = {
+    ConsentGiven: "given",
+    ConsentWithdrawn: "withdrawn",
+    GuardianExcluded: "guardian_excluded",
+}
 
 
 @dataclass
@@ -30,12 +36,16 @@ class LoadedCase:
 
     tenant: str
     code: str
-    minor: bool
-    version: int
-    grants: frozenset[Grant]
-    documents: list[Document]
-    referrals: list[Referral]
-    barcodes: list[str]
+    version: int = 1
+    events: list[ConsentEvent] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
+    referrals: list[Referral] = field(default_factory=list)
+    barcodes: list[str] = field(default_factory=list)
+
+    @property
+    def grants(self) -> frozenset[Grant]:
+        """The state that all consent events amount to, by what is known of her age now."""
+        return by_age(fold(self.events), person_of(self.documents))
 
     def referral(self, code: str) -> Referral | None:
         """The referral of this code, if it belongs to the case."""
@@ -69,9 +79,8 @@ async def load(
     return LoadedCase(
         tenant=row.tenant,
         code=code,
-        minor=row.minor,
         version=row.version,
-        grants=await load_grants(session, access, row.tenant, code, instruments),
+        events=await load_events(session, access, row.tenant, code, instruments),
         documents=[
             open_document(record, instruments)
             for record in await cases.current_records(session, access, row.tenant, code)
@@ -94,6 +103,7 @@ def as_referral(row: Row[Any], share_rows: Sequence[Row[Any]]) -> Referral:
         next_seq=row.next_seq,
         shares={Category(s.category): Share(Category(s.category), s.epoch, s.until) for s in own if s.ended_at is None},
         last_epochs={Category(s.category): s.epoch for s in own},
+        epoch_floor=row.epoch_floor,
     )
 
 
@@ -112,32 +122,29 @@ async def load_events(
 async def load_grants(
     session: AsyncSession, access: Access, tenant: str, code: str, instruments: Instruments
 ) -> frozenset[Grant]:
-    """The state that all consent events of the case amount to."""
-    return fold(await load_events(session, access, tenant, code, instruments))
+    """The state that all consent events of the case amount to, by what is known of her age now."""
+    persons = await cases.current_records(session, access, tenant, code, kind="person")
+    person = newest_telling_age(open_document(row, instruments).record for row in reversed(persons))
+    return by_age(fold(await load_events(session, access, tenant, code, instruments)), person)
 
 
 async def save_event(
-    session: AsyncSession,
-    tenant: str,
-    code: str,
-    event: ConsentEvent,
-    kind: str,
-    instruments: Instruments,
-    now: datetime,
+    session: AsyncSession, case: LoadedCase, event: ConsentEvent, instruments: Instruments, now: datetime
 ) -> None:
-    """Appends one consent event, sealed at rest."""
+    """Appends one consent event, sealed at rest; the case's grants follow it."""
     event_id = instruments.new_id()
     await consents.add_event(
         session,
         event_id=event_id,
-        tenant=tenant,
-        case=code,
-        kind=kind,
+        tenant=case.tenant,
+        case=case.code,
+        kind=_KINDS[type(event)],
         sealed=instruments.at_rest.seal(
             _EVENT.dump_json(event), table="consent_events", row=str(event_id), column="sealed"
         ),
         now=now,
     )
+    case.events.append(event)
 
 
 def open_document(row: Row[Any], instruments: Instruments) -> Document:
@@ -197,10 +204,16 @@ async def save_document(
 def setting_of(
     case: LoadedCase, minter: Minter, instruments: Instruments, now: datetime, *, opens: bool = True
 ) -> Setting:
-    """What a plan of this case needs."""
+    """What a plan of this case needs.
+
+    Its time is never before what the case has on record: another process's clock may run ahead of this one's, and a
+    consent that it recorded must not count as a future one here, or it would end.
+    """
+    given = [event.recorded_at for event in case.events if isinstance(event, ConsentGiven)]
+    now = max([now, *given])
     return Setting(
         now=now,
-        minor=case.minor,
+        minor=is_minor(person_of(case.documents), now),
         barcodes=case.barcodes,
         minter=minter,
         new_id=instruments.new_id,
@@ -216,10 +229,11 @@ def plan_all(changes: Changes, case: LoadedCase, setting: Setting) -> None:
         case.replace(plan(changes, referral, case.grants, case.documents, setting))
 
 
-def disclose_all(changes: Changes, case: LoadedCase, categories: Collection[Category], setting: Setting) -> None:
-    """Send what changed in these categories to every referral that shares them."""
+def amend_all(changes: Changes, case: LoadedCase, touched: Iterable[Document], setting: Setting) -> None:
+    """Send what changed in these documents to every referral that sees something of them."""
+    documents = list(touched)
     for referral in case.referrals:
-        case.replace(disclose(changes, referral, case.documents, categories, setting, amended=True))
+        case.replace(amend(changes, referral, case.documents, documents, setting))
 
 
 async def save(

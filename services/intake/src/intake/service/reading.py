@@ -18,6 +18,7 @@ from amanat.looks import fetch, look
 from amanat.principal import Principal
 from intake import schemas
 from intake.repository import cases, consents, custody
+from intake.service.custody import open_half
 from intake.service.instruments import Instruments
 from intake.service.loading import as_referral, load_grants
 from intake.service.referrals import state_of
@@ -121,7 +122,9 @@ async def _kits(
             barcode=kit.barcode,
             opened_at=kit.opened_at,
             halves=tuple(_half(row, instruments) for row in halves if row.barcode == kit.barcode),
-            gaps=tuple(sorted({gap for row in halves if row.barcode == kit.barcode for gap in _gaps(row)})),
+            gaps=tuple(
+                sorted({gap for row in halves if row.barcode == kit.barcode for gap in _gaps(row, instruments)})
+            ),
         )
         for kit in kits
     )
@@ -140,10 +143,11 @@ def _half(row: Row[Any], instruments: Instruments) -> dict[str, Any]:
     }
 
 
-def _gaps(row: Row[Any]) -> list[str]:
-    if row.release_id is not None:
-        return []
-    return ["receipt_without_release"] if row.half == "receipt" else ["release_without_receipt"]
+def _gaps(row: Row[Any], instruments: Instruments) -> list[str]:
+    gaps = ["seal_broken"] if open_half(row, instruments).seal_intact is False else []
+    if row.release_id is None:
+        gaps.append("receipt_without_release" if row.half == "receipt" else "release_without_receipt")
+    return gaps
 
 
 async def version_of(session: AsyncSession, principal: Principal, code: str) -> int | None:

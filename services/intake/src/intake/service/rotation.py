@@ -1,18 +1,25 @@
 """Generations of the key-encryption key: live keys move to a new one, the old is destroyed.
 
 After that a database backup from before opens nothing that was withdrawn: its wraps lead to a generation that no longer
-exists (law 4). Runs daily and by `amanat keys rotate`.
+exists (law 4). Runs daily in the gate and by `amanat keys rotate`.
 """
 
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
 
-from amanat.db import Database
+from amanat.db import AnyRow, Database
 from amanat.kek import KekPrivate, KekPublic, RequestSecret, unwrap
 from amanat.sealing import DataKey
-from intake.repository import keys
+from intake.errors import GateClosed
+from intake.repository import changes, keys, restorations
 from intake.service.instruments import Instruments
 
-BATCH = 200
+BATCH = 100
+WAITS = 200
+WAIT_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -28,44 +35,109 @@ class StillInUse(RuntimeError):
     """Secrets of an old generation are left; nothing was destroyed. Running it again goes on where it stopped."""
 
 
-async def rotate(database: Database, kek: KekPrivate, public: KekPublic, instruments: Instruments) -> Rotated:
+async def rotate_if_due(
+    database: Database,
+    kek: KekPrivate,
+    public: KekPublic,
+    instruments: Instruments,
+    *,
+    now: Callable[[], datetime],
+    every: timedelta,
+) -> Rotated | None:
+    """Rotates if the last complete rotation is longer ago than `every`. Not while the gate is closed.
+
+    Where none was noted yet, the generation found is the first, and its age counts from now.
+    """
+    async with database.transaction(()) as session:
+        last = await keys.rotated_at(session)
+        if last is None:
+            last = now()
+            await keys.begin_rotation(session, public.current(), last)
+            await keys.end_rotation(session, public.current(), last)
+        closed = await restorations.open_request(session) is not None
+    if closed or now() - last < every:
+        return None
+    return await rotate(database, kek, public, instruments, now=now)
+
+
+async def rotate(
+    database: Database,
+    kek: KekPrivate,
+    public: KekPublic,
+    instruments: Instruments,
+    *,
+    now: Callable[[], datetime],
+) -> Rotated:
     """Makes a generation, rewraps every live key under it, destroys all older ones. Safe to interrupt and repeat.
 
-    Raises StillInUse.
+    Raises StillInUse; GateClosed after a restore, when old wraps may lead to generations that are gone: reopening
+    replaces them all.
     """
-    generation = kek.create()
+    async with database.transaction(()) as session:
+        if await restorations.open_request(session) is not None:
+            raise GateClosed
+    generation = await asyncio.to_thread(kek.create)
     async with database.transaction(()) as session:
         # Whoever minted under the old generation has committed when this is granted; who comes later reads the new.
         await keys.fence_minting(session)
+        await keys.begin_rotation(session, generation, now())
     rewrapped = 0
-    while True:
+    for _ in range(WAITS):
+        while moved := await _rewrap_some(database, kek, public, instruments, generation):
+            rewrapped += moved
         async with database.transaction(()) as session:
-            rows = await keys.keys_below(session, generation, BATCH)
-            if not rows:
-                break
-            secrets: dict[str, RequestSecret] = {}
-            for row in rows:
-                [old] = kek.unseal(row.generation, [row.sealed])
-                # One new secret per cell and batch: an old secret is never carried over (amanat.kek).
-                if row.tenant not in secrets:
-                    fresh = secrets[row.tenant] = RequestSecret.new(public, instruments.randomness)
-                    await keys.add_secret(
-                        session,
-                        secret_id=fresh.secret_id,
-                        tenant=row.tenant,
-                        generation=fresh.generation,
-                        sealed=fresh.sealed,
-                    )
-                secret = secrets[row.tenant]
-                key = DataKey(key_id=row.key_id, key=unwrap(old, row.key_id, row.wrap))
-                await keys.rewrap(session, row.key_id, secret.secret_id, secret.wrap(key))
-            rewrapped += len(rows)
-    async with database.transaction(()) as session:
-        await keys.drop_unused_secrets(session, below=generation)
-    async with database.transaction(()) as session:
-        if await keys.count_below(session, generation):
-            raise StillInUse("keys of an older generation are left")
+            await keys.drop_unused_secrets(session, below=generation)
+        async with database.transaction(()) as session:
+            left = await keys.left_below(session, generation)
+        if not left:
+            break
+        # A withdrawal under way holds its keys and their secret a moment longer.
+        await asyncio.sleep(WAIT_S)
+    else:
+        raise StillInUse("keys of an older generation are left")
     destroyed = tuple(alive for alive in kek.generations() if alive < generation)
     for retired in destroyed:
         kek.destroy(retired)
+    async with database.transaction(()) as session:
+        await keys.end_rotation(session, generation, now())
     return Rotated(generation, rewrapped, destroyed)
+
+
+async def _rewrap_some(
+    database: Database, kek: KekPrivate, public: KekPublic, instruments: Instruments, generation: int
+) -> int:
+    """Moves one batch of keys; returns how many.
+
+    Opening them takes long, so it comes before they are locked: a withdrawal waits for none of it.
+    """
+    async with database.transaction(()) as session:
+        rows = await keys.keys_below(session, generation, BATCH)
+    old = await asyncio.to_thread(_unsealed, kek, rows)
+    async with database.transaction(()) as session:
+        # Like everybody who mints: another rotation must not retire what this one is sealing to.
+        await changes.hold_generation(session)
+        unchanged = await keys.lock_unchanged(session, {row.key_id: row.secret_id for row in rows})
+        secrets: dict[str, RequestSecret] = {}
+        for row in rows:
+            if row.key_id not in unchanged:
+                continue
+            # One new secret per cell and batch: an old secret is never carried over (amanat.kek).
+            if row.tenant not in secrets:
+                fresh = secrets[row.tenant] = RequestSecret.new(public, instruments.randomness)
+                await keys.add_secret(
+                    session,
+                    secret_id=fresh.secret_id,
+                    tenant=row.tenant,
+                    generation=fresh.generation,
+                    sealed=fresh.sealed,
+                )
+            secret = secrets[row.tenant]
+            key = DataKey(key_id=row.key_id, key=unwrap(old[row.secret_id], row.key_id, row.wrap))
+            await keys.rewrap(session, row.key_id, secret.secret_id, secret.wrap(key))
+    return len(unchanged)
+
+
+def _unsealed(kek: KekPrivate, rows: Sequence[AnyRow]) -> dict[UUID, bytes]:
+    """Each old secret, opened once."""
+    sealed = {row.secret_id: (row.generation, row.sealed) for row in rows}
+    return {secret_id: kek.unseal(generation, [each])[0] for secret_id, (generation, each) in sealed.items()}

@@ -48,11 +48,13 @@ def plan(
     if ended or started:
         referral = replace(referral, consent_version=referral.consent_version + 1)
     for category in ended:
-        referral = _end(changes, referral, category, setting)
+        referral = end(changes, referral, category, setting)
     if started and referral.state == "waiting_for_consent":
         referral = _open(changes, referral, setting)
+    elif started and referral.state == "closed":
+        referral = _reopen(changes, referral, setting)
     for category in started:
-        share = Share(category, referral.last_epochs.get(category, 0) + 1, _until(grants, referral, category, setting))
+        share = Share(category, referral.next_epoch(category), _until(grants, referral, category, setting))
         referral = replace(
             referral,
             shares={**referral.shares, category: share},
@@ -65,11 +67,9 @@ def plan(
         if share != referral.shares[category]:
             referral = replace(referral, shares={**referral.shares, category: share})
             changes.shares_prolonged.append((referral.code, share))
-    if referral.state != "waiting_for_consent":
-        state = "open" if referral.shares else "closed"
-        if state != referral.state:
-            changes.timeline.append(_entry(setting.now, f"referral_{state}", referral))
-        referral = replace(referral, state=state)
+    if referral.state == "open" and not referral.shares:
+        changes.timeline.append(_entry(setting.now, "referral_closed", referral))
+        referral = replace(referral, state="closed")
     changes.referrals[referral.code] = referral
     return disclose(changes, referral, documents, started, setting)
 
@@ -87,9 +87,10 @@ def disclose(
 
     A higher `seq` replaces what the agency has; an amendment is sent even when nothing is left to show. Each message
     has a key of its own within the epoch, since `main` cannot unwrap an earlier one; an epoch's keys end together.
+    Nothing is sent under a share whose last basis has expired, though its sweep is yet to come.
     """
-    for category in sorted(set(categories) & set(referral.shares)):
-        content = _projection(referral, documents, category, setting)
+    for category in sorted(set(categories) & live_shares(referral, setting)):
+        content = DisclosedRecords(records=tuple(_projection(referral, documents, category, setting)))
         if not content.records and not amended:
             continue
         epoch = referral.shares[category].epoch
@@ -119,9 +120,35 @@ def disclose(
     return referral
 
 
+def amend(
+    changes: Changes,
+    referral: Referral,
+    documents: Sequence[Document],
+    touched: Sequence[Document],
+    setting: Setting,
+) -> Referral:
+    """Send anew the categories of which this referral sees something in the `touched` documents, old or new.
+
+    Whoever sees nothing of them gets no message: it would tell that something happened. What this plan has just
+    disclosed holds them already.
+    """
+    sent = {(code, share.category) for code, share in changes.shares_opened}
+    seen = {
+        category
+        for category in live_shares(referral, setting)
+        if (referral.code, category) not in sent and _projection(referral, touched, category, setting)
+    }
+    return disclose(changes, referral, documents, seen, setting, amended=True)
+
+
+def live_shares(referral: Referral, setting: Setting) -> set[Category]:
+    """Categories whose last basis has not expired."""
+    return {c for c, share in referral.shares.items() if share.until is None or share.until > setting.now}
+
+
 def announce_kit(changes: Changes, referral: Referral, barcode: str, setting: Setting) -> Referral:
     """Tell an agency that handles kits of a barcode, if it has a share of the case at all."""
-    if referral.agency not in KIT_HANDLERS or not referral.shares:
+    if referral.agency not in KIT_HANDLERS or not live_shares(referral, setting):
         return referral
     event = KitAnnounced(
         referral=referral.code, organisation=referral.organisation, barcode=barcode, announced_at=setting.now
@@ -152,6 +179,17 @@ def _open(changes: Changes, referral: Referral, setting: Setting) -> Referral:
     referral = _send(changes, replace(referral, state="open"), event, setting.new_id())
     changes.timeline.append(_entry(setting.now, "referral_opened", referral))
     changes.ledger.append(("referral_opened", referral.code, {"agency": referral.agency}))
+    return _announce_kits(changes, referral, setting)
+
+
+def _reopen(changes: Changes, referral: Referral, setting: Setting) -> Referral:
+    """A closed referral is known to the agency; kits that were opened in the meantime are not."""
+    changes.timeline.append(_entry(setting.now, "referral_reopened", referral))
+    changes.ledger.append(("referral_reopened", referral.code, {"agency": referral.agency}))
+    return _announce_kits(changes, replace(referral, state="open"), setting)
+
+
+def _announce_kits(changes: Changes, referral: Referral, setting: Setting) -> Referral:
     if referral.agency in KIT_HANDLERS:
         for barcode in setting.barcodes:
             kit = KitAnnounced(
@@ -161,11 +199,14 @@ def _open(changes: Changes, referral: Referral, setting: Setting) -> Referral:
     return referral
 
 
-def _end(changes: Changes, referral: Referral, category: Category, setting: Setting) -> Referral:
+def end(
+    changes: Changes, referral: Referral, category: Category, setting: Setting, *, kind: str = "category_ended"
+) -> Referral:
+    """End one share: its keys go, its tombstone is sent. The caller has raised the consent version."""
     share = referral.shares[category]
     latest = setting.now + timedelta(seconds=setting.lease_seconds(referral.agency))
     changes.shares_ended.append((referral.code, share, latest))
-    changes.timeline.append(_entry(setting.now, "category_ended", referral, category=category, epoch=share.epoch))
+    changes.timeline.append(_entry(setting.now, kind, referral, category=category, epoch=share.epoch))
     changes.ledger.append(("key_destroyed", referral.code, {"category": category, "epoch": share.epoch}))
     event = CategoryWithdrawn(
         referral=referral.code,
@@ -188,19 +229,15 @@ def _send(changes: Changes, referral: Referral, event: Event, event_id: UUID) ->
 
 def _projection(
     referral: Referral, documents: Iterable[Document], category: Category, setting: Setting
-) -> DisclosedRecords:
-    shown = []
-    for document in documents:
-        if (document.author_agency, document.author_organisation) == (referral.agency, referral.organisation):
-            continue
-        fields = project(document.record, category, referral.agency, adult=not setting.minor)
-        if fields:
-            shown.append(
-                DisclosedRecord(
-                    record=document.kind, record_id=document.record_id, recorded_at=document.recorded_at, fields=fields
-                )
-            )
-    return DisclosedRecords(records=tuple(shown))
+) -> list[DisclosedRecord]:
+    return [
+        DisclosedRecord(
+            record=document.kind, record_id=document.record_id, recorded_at=document.recorded_at, fields=fields
+        )
+        for document in documents
+        if not referral.is_author(document)
+        and (fields := project(document.record, category, referral.agency, adult=not setting.minor))
+    ]
 
 
 def _until(grants: frozenset[Grant], referral: Referral, category: Category, setting: Setting) -> datetime | None:

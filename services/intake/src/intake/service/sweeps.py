@@ -1,12 +1,19 @@
-"""What time itself brings about: grants that end, clocks that run over, referrals that nobody took up."""
+"""What time itself brings about: grants that end, clocks that run over, referrals that nobody took up.
 
-from datetime import datetime
+Each case is taken in a transaction of its own, its row locked first as everywhere. One that fails is left for the next
+round and keeps no other waiting: an expired grant must end although a stranger's case cannot be opened.
+"""
 
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.clocks import ClockRules, due
 from amanat.consent import Access
-from amanat.db import Database
+from amanat.db import Database, is_transient
 from amanat.errors import NotFound
 from intake.repository import cases, keys
 from intake.service.changes import Changes
@@ -14,20 +21,59 @@ from intake.service.instruments import Instruments
 from intake.service.loading import load, plan_all, save, setting_of
 
 BATCH = 100
+SUPERSEDED_FOR = timedelta(days=1)
+"""How long a replaced disclosure can still be opened: an agency may be that late in taking the newer one."""
+
+_FAILED = Counter("amanat_sweep_failed_total", "Cases that a sweep could not settle", ["sweep", "error"])
+_log = structlog.get_logger(__name__)
+
+Step = Callable[[AsyncSession, str, str], Awaitable[None]]
+"""(session, tenant, case)"""
 
 
 async def sweep(database: Database, gate: Access, now: datetime, instruments: Instruments) -> int:
-    """One round; returns how many things were noted. Each case in a transaction of its own."""
+    """One round; returns how many cases were settled. Raises the database's transient errors."""
+
+    async def end(session: AsyncSession, tenant: str, code: str) -> None:
+        await end_expired(session, gate, tenant, code, now, instruments)
+
+    async def overdue(session: AsyncSession, tenant: str, code: str) -> None:
+        await note_overdue(session, tenant, code, now)
+
+    silent_since = _silent_since(instruments.clock_rules, now)
+
+    async def silent(session: AsyncSession, tenant: str, code: str) -> None:
+        if silent_since is not None:
+            await note_silence(session, tenant, code, silent_since, now)
+
     async with database.transaction(()) as session:
         ended = await keys.cases_with_ended_shares(session, now, BATCH)
-    for tenant, code in ended:
-        async with database.transaction((tenant,)) as session:
-            await end_expired(session, gate, tenant, code, now, instruments)
+    settled = await _each(database, "expiry", ended, end)
     async with database.transaction(()) as session:
-        noted = await note_overdue(session, now)
+        late = await keys.cases_with_overdue_clocks(session, now, BATCH)
+    settled += await _each(database, "overdue", late, overdue)
+    if silent_since is not None:
+        async with database.transaction(()) as session:
+            unheard = await keys.silent_cases(session, silent_since, BATCH)
+        settled += await _each(database, "silence", unheard, silent)
     async with database.transaction(()) as session:
-        noted += await note_silence(session, now, instruments.clock_rules)
-    return len(ended) + noted
+        await keys.retire_superseded(session, now - SUPERSEDED_FOR, BATCH)
+    return settled
+
+
+async def _each(database: Database, name: str, found: Sequence[tuple[str, str]], step: Step) -> int:
+    settled = 0
+    for tenant, code in found:
+        try:
+            async with database.transaction((tenant,)) as session:
+                await step(session, tenant, code)
+            settled += 1
+        except Exception as error:
+            if is_transient(error):
+                raise
+            _FAILED.labels(name, type(error).__name__).inc()
+            _log.error("sweep_failed", sweep=name, error=type(error).__name__)
+    return settled
 
 
 async def end_expired(
@@ -44,30 +90,39 @@ async def end_expired(
     await save(session, case, changes, minter, instruments, now)
 
 
-async def note_overdue(session: AsyncSession, now: datetime) -> int:
+async def note_overdue(session: AsyncSession, tenant: str, code: str, now: datetime) -> None:
     """Puts clocks that ran over on the timeline, once. Late is never refused: work goes on, a reason is asked for."""
-    rows = await keys.overdue_clocks(session, now, BATCH)
-    for row in rows:
-        await keys.note_overdue(session, row.tenant, row.case_code, row.kind, now)
-        entry = {
+    if await cases.lock_case(session, [tenant], code) is None:
+        return
+    entries = [
+        {
             "at": now, "kind": "clock_overdue", "agency": None, "organisation": None, "referral": None,
             "detail": {"clock": row.kind, "due_at": row.due_at.isoformat()},
-        }  # fmt: skip
-        await cases.add_timeline(session, row.tenant, row.case_code, [entry])
-    return len(rows)
+        }
+        for row in await keys.note_overdue(session, tenant, code, now)
+    ]  # fmt: skip
+    if entries:
+        await cases.touch_case(session, tenant, code)
+        await cases.add_timeline(session, tenant, code, entries)
 
 
-async def note_silence(session: AsyncSession, now: datetime, rules: ClockRules) -> int:
+async def note_silence(session: AsyncSession, tenant: str, code: str, opened_before: datetime, now: datetime) -> None:
     """Puts referrals on the timeline that nobody acknowledged by the clock of that name, once."""
-    spans = [item.due_at - now for item in due(rules, "referral_opened", now) if item.kind == "acknowledgement"]
-    if not spans:
-        return 0
-    rows = await keys.unacknowledged(session, now - min(spans), BATCH)
-    for row in rows:
-        await keys.note_reminded(session, row.tenant, row.code, now)
-        entry = {
+    if await cases.lock_case(session, [tenant], code) is None:
+        return
+    entries = [
+        {
             "at": now, "kind": "referral_unacknowledged", "agency": row.agency, "organisation": row.organisation,
             "referral": row.code, "detail": {"opened_at": row.opened_at.isoformat()},
-        }  # fmt: skip
-        await cases.add_timeline(session, row.tenant, row.case_code, [entry])
-    return len(rows)
+        }
+        for row in await keys.note_silence(session, tenant, code, opened_before, now)
+    ]  # fmt: skip
+    if entries:
+        await cases.touch_case(session, tenant, code)
+        await cases.add_timeline(session, tenant, code, entries)
+
+
+def _silent_since(rules: ClockRules, now: datetime) -> datetime | None:
+    """Referrals opened before this time should have been acknowledged; None without a clock that says so."""
+    spans = [item.due_at - now for item in due(rules, "referral_opened", now) if item.kind == "acknowledgement"]
+    return now - min(spans) if spans else None

@@ -6,7 +6,7 @@ Revises:
 
 from alembic import op
 
-from amanat.schema import tenant_table
+from amanat.schema import background_table, tenant_table
 from amanat.schema.v1 import create_platform
 
 revision = "0001"
@@ -18,7 +18,6 @@ TABLES = (
         tenant text NOT NULL,
         opened_at timestamptz NOT NULL,
         presented_at timestamptz,
-        minor boolean NOT NULL,
         version bigint NOT NULL DEFAULT 1
     )""",
     """CREATE TABLE case_index (
@@ -69,6 +68,7 @@ TABLES = (
         requested_at timestamptz NOT NULL,
         opened_at timestamptz,
         reminded_at timestamptz,
+        epoch_floor integer NOT NULL DEFAULT 0,
         UNIQUE (tenant, case_code, agency, organisation)
     )""",
     "CREATE INDEX referrals_silent ON referrals (opened_at)"
@@ -172,7 +172,35 @@ TABLES = (
         detail jsonb NOT NULL
     )""",
     "CREATE INDEX timeline_case ON timeline (tenant, case_code, position)",
+    """CREATE TABLE rotations (
+        generation integer PRIMARY KEY,
+        began_at timestamptz NOT NULL,
+        ended_at timestamptz
+    )""",
+    # While one is not reopened, the gate leases nothing.
+    """CREATE TABLE restorations (
+        request_id uuid PRIMARY KEY,
+        restored_at timestamptz NOT NULL,
+        reopened_at timestamptz,
+        without text[] NOT NULL DEFAULT '{}'
+    )""",
+    "CREATE UNIQUE INDEX restorations_open ON restorations ((reopened_at IS NULL)) WHERE reopened_at IS NULL",
+    """CREATE TABLE restoration_answers (
+        request_id uuid NOT NULL REFERENCES restorations,
+        agency text NOT NULL,
+        answered_at timestamptz NOT NULL,
+        tombstones integer NOT NULL,
+        applied integer NOT NULL,
+        PRIMARY KEY (request_id, agency)
+    )""",
 )
+
+# The gate's own, of no cell.
+GATE_GRANTS = {
+    "rotations": "SELECT, INSERT, UPDATE (ended_at)",
+    "restorations": "SELECT, INSERT, UPDATE (reopened_at, without)",
+    "restoration_answers": "SELECT, INSERT, UPDATE (answered_at, tombstones, applied)",
+}
 
 # {table: (main, gate)}. History has no UPDATE and no DELETE: it is appended to.
 GRANTS = {
@@ -182,7 +210,7 @@ GRANTS = {
     "consent_events": ("SELECT, INSERT", "SELECT, INSERT"),
     "referrals": (
         "SELECT, INSERT, UPDATE (state, consent_version, next_seq, opened_at)",
-        "SELECT, UPDATE (state, progress, consent_version, next_seq, opened_at, reminded_at)",
+        "SELECT, UPDATE (state, progress, consent_version, next_seq, opened_at, reminded_at, epoch_floor)",
     ),
     "shares": (
         "SELECT, INSERT, UPDATE (until, ended_at, closed_no_later_than)",
@@ -209,6 +237,8 @@ def upgrade() -> None:
         op.execute(statement)
     for table, (main, gate) in GRANTS.items():
         tenant_table(op, table, "intake", main, gate, background_all=True)
+    for table, gate in GATE_GRANTS.items():
+        background_table(op, table, "intake", gate)
 
 
 def downgrade() -> None:

@@ -1,0 +1,252 @@
+"""After a restore (DESIGN.md, "Sealing"): the gate leases nothing until agencies have said what was withdrawn since.
+
+A backup knows nothing of the withdrawals that came after it. So the gate closes, asks each agency for all its
+tombstones, takes each that it does not know for the withdrawal that it was, and reopens with a new epoch of every grant
+that is then still valid.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat import outbox
+from amanat.categories import OUTSIDE, Agency
+from amanat.consent import Access, ConsentEvent, ConsentGiven, ConsentWithdrawn
+from amanat.contracts.disclosures import TombstonesRequested
+from amanat.contracts.withdrawals import Tombstone, TombstonesReported
+from amanat.db import Database
+from amanat.errors import NotFound
+from intake.repository import restorations
+from intake.repository.changes import SOURCE
+from intake.service.changes import Changes
+from intake.service.instruments import Instruments
+from intake.service.loading import LoadedCase, load, plan_all, save, save_event, setting_of
+from intake.service.sharing import end
+
+BATCH = 200
+EVERYBODY = "*"
+WITHDRAWABLE = frozenset({"consent", "guardian"})
+
+
+class NotRequested(Exception):
+    """Tombstones in answer to nothing that this gate ever asked: parked, and an alarm."""
+
+
+class StillOpen(Exception):
+    """Nothing was restored, so there is nothing to reopen."""
+
+
+class AlreadyClosed(Exception):
+    """The gate is closed after an earlier restore already; agencies have been asked."""
+
+
+class Unanswered(Exception):
+    """Agencies that have not reported their tombstones yet; the gate stays closed."""
+
+    def __init__(self, agencies: Collection[str]) -> None:
+        super().__init__(", ".join(sorted(agencies)))
+        self.agencies = frozenset(agencies)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether the gate is closed, since when, and who answered: {agency: (tombstones, withdrawals taken)}."""
+
+    closed: bool
+    restored_at: datetime | None
+    reopened_at: datetime | None
+    answered: Mapping[str, tuple[int, int]]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Agencies that have not answered."""
+        return tuple(sorted(agency for agency in OUTSIDE if agency not in self.answered))
+
+
+async def close(session: AsyncSession, now: datetime, instruments: Instruments) -> UUID:
+    """Closes the gate and asks every agency for its tombstones, in one transaction. Raises AlreadyClosed."""
+    if await restorations.open_request(session) is not None:
+        raise AlreadyClosed
+    request_id = instruments.new_id()
+    await restorations.begin(session, request_id, now)
+    await restorations.skip_numbers(session)
+    for agency in sorted(OUTSIDE):
+        await outbox.add(
+            session,
+            topic=f"disclosures.{agency}",
+            event=TombstonesRequested(request_id=request_id, requested_at=now),
+            event_id=instruments.new_id(),
+            tenant=EVERYBODY,
+            seq=None,
+            now=now,
+            source=SOURCE,
+        )
+    return request_id
+
+
+async def status(session: AsyncSession) -> Status:
+    """How the gate stands."""
+    last = await restorations.last_request(session)
+    if last is None:
+        return Status(False, None, None, {})
+    answered = {
+        row.agency: (row.tombstones, row.applied) for row in await restorations.answers(session, last.request_id)
+    }
+    return Status(last.reopened_at is None, last.restored_at, last.reopened_at, answered)
+
+
+async def take_tombstones(
+    session: AsyncSession,
+    gate: Access,
+    agency: Agency,
+    fact: TombstonesReported,
+    now: datetime,
+    instruments: Instruments,
+) -> None:
+    """Records each withdrawal that the restored database does not know, and ends what rested on it.
+
+    Also after the gate was reopened without this agency: its tombstones still take effect. Raises NotRequested.
+    """
+    if await restorations.find_request(session, fact.request_id) is None:
+        raise NotRequested
+    found = {row.code: row for row in await restorations.locate(session, agency, [t.referral for t in fact.tombstones])}
+    ended = {
+        (row.referral, row.category, row.epoch): row.ended_at
+        for row in await restorations.ended_shares(session, list(found))
+    }
+    by_case: dict[tuple[str, str], list[Tombstone]] = defaultdict(list)
+    for tombstone in fact.tombstones:
+        # A referral that the restored database never heard of has no key either: nothing of it will be leased.
+        place = found.get(tombstone.referral)
+        if place is not None and place.organisation == tombstone.organisation and not _is_known(tombstone, ended):
+            by_case[place.tenant, place.case_code].append(tombstone)
+    for tenant, code in sorted(by_case):
+        await _take_of_case(session, gate, tenant, code, by_case[tenant, code], now, instruments)
+    await restorations.note_answer(
+        session, fact.request_id, agency, now, len(fact.tombstones), sum(map(len, by_case.values()))
+    )
+
+
+async def reopen(
+    database: Database,
+    gate: Access,
+    now: Callable[[], datetime],
+    instruments: Instruments,
+    without: Collection[str] = (),
+) -> int:
+    """Starts a new epoch of every still valid grant, then lets the gate lease again; returns how many cases.
+
+    Each case in a transaction of its own: interrupted and begun again it goes through all once more. Raises StillOpen,
+    and Unanswered while an agency that is not among `without` has not reported.
+    """
+    async with database.transaction(()) as session:
+        request_id = await restorations.open_request(session)
+        missing = set((await status(session)).missing) - set(without)
+    if request_id is None:
+        raise StillOpen
+    if missing:
+        raise Unanswered(missing)
+    done, last = 0, ("", "")
+    while True:
+        async with database.transaction(()) as session:
+            batch = await restorations.cases_after(session, last, BATCH)
+        if not batch:
+            break
+        for tenant, code in batch:
+            async with database.transaction((tenant,)) as session:
+                await _restart(session, gate, tenant, code, now(), instruments)
+        done, last = done + len(batch), batch[-1]
+    async with database.transaction(()) as session:
+        await restorations.reopen(session, request_id, sorted(without), now())
+    return done
+
+
+async def _restart(
+    session: AsyncSession, gate: Access, tenant: str, code: str, now: datetime, instruments: Instruments
+) -> None:
+    """Ends every epoch of a case, whatever became of its keys, and opens a new one of what is validly granted."""
+    try:
+        case = await load(session, gate, [tenant], code, instruments)
+    except NotFound:
+        return
+    changes = Changes()
+    minter = instruments.minter()
+    setting = setting_of(case, minter, instruments, now)
+    for referral in case.referrals:
+        ending = replace(referral, consent_version=referral.consent_version + 1) if referral.shares else referral
+        for category in sorted(ending.shares):
+            ending = end(changes, ending, category, setting, kind="epoch_restarted")
+        case.replace(ending)
+    plan_all(changes, case, setting)
+    await save(session, case, changes, minter, instruments, now)
+
+
+async def _take_of_case(
+    session: AsyncSession,
+    gate: Access,
+    tenant: str,
+    code: str,
+    tombstones: Iterable[Tombstone],
+    now: datetime,
+    instruments: Instruments,
+) -> None:
+    case = await load(session, gate, [tenant], code, instruments, mints=False)
+    changes = Changes()
+    for tombstone in tombstones:
+        for event in _withdrawals(case, tombstone):
+            await save_event(session, case, event, instruments, now)
+        await restorations.raise_floor(session, tenant, tombstone.referral, tombstone.epoch)
+        referral = case.referral(tombstone.referral)
+        if referral is None:
+            continue
+        case.replace(replace(referral, epoch_floor=max(referral.epoch_floor, tombstone.epoch)))
+        changes.timeline.append(
+            {
+                "at": now,
+                "kind": "withdrawal_recovered",
+                "agency": referral.agency,
+                "organisation": referral.organisation,
+                "referral": referral.code,
+                "detail": {"category": tombstone.category, "withdrawn_at": tombstone.withdrawn_at.isoformat()},
+            }
+        )
+        content = {"category": tombstone.category, "epoch": tombstone.epoch}
+        changes.ledger.append(("withdrawal_recovered", referral.code, content))
+    minter = instruments.minter()
+    plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
+    await save(session, case, changes, minter, instruments, now)
+
+
+def _withdrawals(case: LoadedCase, tombstone: Tombstone) -> list[ConsentEvent]:
+    """What the tombstone was. A category ends with its *last* basis: a court order of before then had ended too, and
+    no withdrawal by recipient reaches it."""
+    referral = case.referral(tombstone.referral)
+    if referral is None:
+        return []
+    withdrawal = ConsentWithdrawn(
+        agency=referral.agency,
+        organisation=referral.organisation,
+        categories=frozenset({tombstone.category}),
+        withdrawn_at=tombstone.withdrawn_at,
+    )
+    others = [
+        withdrawal.model_copy(update={"consent_id": event.consent_id})
+        for event in case.events
+        if isinstance(event, ConsentGiven)
+        and event.terms.basis not in WITHDRAWABLE
+        and (event.terms.recipient.agency, event.terms.recipient.organisation)
+        == (referral.agency, referral.organisation)
+        and tombstone.category in event.terms.categories
+        and event.recorded_at <= tombstone.withdrawn_at
+    ]
+    return [withdrawal, *others]
+
+
+def _is_known(tombstone: Tombstone, ended: Mapping[tuple[str, str, int], datetime]) -> bool:
+    """Whether this epoch's end is on record here, and not only because reopening ended it later."""
+    at = ended.get((tombstone.referral, tombstone.category, tombstone.epoch))
+    return at is not None and at <= tombstone.withdrawn_at
