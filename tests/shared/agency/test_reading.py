@@ -13,7 +13,7 @@ from sqlalchemy import select, text, true
 from amanat.agency import repository
 from amanat.agency.testing import World, statements
 from amanat.categories import Agency, Category
-from amanat.consent import own
+from amanat.consent import from_lease, own
 from amanat.db import AnyRow
 from amanat.lease_wire import Lease
 from amanat.principal import Principal
@@ -253,15 +253,21 @@ async def test_each_statement_joins_the_asking_tenant_even_where_the_transaction
 ) -> None:
     code = await open_case(police)
     asking = own(principal_of(CLIFTON))
+    # Even with the keys themselves: as if the gate had leased them to the wrong centre.
+    lease = await police.desk.leases.lease(code, SADDAR, "investigation")
+    leased, keys = from_lease(replace(lease, organisation=CLIFTON)), list(lease.keys.items())
     async with police.desk.database.transaction((SADDAR, CLIFTON)) as session:
         assert await repository.versions(session, asking, repository.of_code(code)) == []
         assert await repository.state_of(session, asking, code) is None
         assert await repository.lock_referral(session, asking, repository.of_code(code)) is None
         assert await repository.arrivals(session, asking, after=0, limit=10) == []
-        statement = repository.parts_statement(asking, asking, code, [])
+        statement = repository.parts_statement(leased, asking, code, keys)
         assert (await session.execute(statement)).all() == []
+        # The guard is what held: without it the referral is seen, though still no part of it.
         monkeypatch.setattr(repository, "_asked", lambda _: true())
-        assert await repository.state_of(session, asking, code) == "sent"  # the guard is what held
+        assert await repository.state_of(session, asking, code) == "sent"
+        [bare] = (await session.execute(repository.parts_statement(leased, asking, code, keys))).all()
+        assert bare.part is None
 
 
 async def test_behind_a_missing_join_row_level_security_holds(police: World, monkeypatch: pytest.MonkeyPatch) -> None:
