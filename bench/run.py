@@ -1,4 +1,4 @@
-"""`make bench`: from a commit at intake until it is readable at police-link, from a withdrawal until it is refused there.
+"""`make bench`: from a commit at intake until it is readable at police-link, from a withdrawal until it is refused.
 
 Each is measured from the moment the client has its answer (the commit lies before it) by a client that asks again every
 few milliseconds; so the figures hold the asking client's own round trip. Requests go one after another.
