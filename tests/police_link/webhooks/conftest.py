@@ -53,11 +53,9 @@ class Station:
     def pass_time(self, **kwargs: float) -> None:
         self.ahead += timedelta(**kwargs)
 
-    def worker(self, **rules: Any) -> Deliveries:
-        given = {"public_url": "https://police.test", "pause_after": timedelta(days=5), "retention": timedelta(days=28)}
-        return Deliveries(
-            self.world.worker, self.world.desk.instruments, self.caller, Rules(**(given | rules)), self.now
-        )
+    def worker(self, pause_after: timedelta = timedelta(days=5)) -> Deliveries:
+        rules = Rules(public_url="https://police.test", pause_after=pause_after, retention=timedelta(days=28))
+        return Deliveries(self.world.worker, self.world.desk.instruments, self.caller, rules, self.now)
 
     async def send(self) -> int:
         """Sends what is due now; how many attempts."""
@@ -79,7 +77,7 @@ class Station:
         """A subscription whose endpoint has proved itself."""
         made = await self.subscribe(organisation, url)
         await self.send()
-        assert (await self.shown(made["id"], organisation))["state"] == "active"
+        assert (await self.shown(made["subscription"], organisation))["state"] == "active"
         return made
 
     async def shown(self, subscription: str, organisation: str = SADDAR) -> Any:

@@ -74,8 +74,8 @@ async def plain() -> AsyncIterator[Receiver]:
         yield listening
 
 
-def calling(**more: float) -> Caller:
-    return Caller(allow_private=True, **more)
+def calling(timeout_s: float = 5.0) -> Caller:
+    return Caller(allow_private=True, timeout_s=timeout_s)
 
 
 async def test_a_name_that_turns_private_after_the_check_is_not_looked_up_again(

@@ -13,6 +13,7 @@ from standardwebhooks.webhooks import Webhook
 
 from amanat.categories import Category
 from police_link.webhooks import queueing
+from police_link.webhooks.attempt import Outcome
 
 from .conftest import CLIFTON, SADDAR, Station
 from .receivers import Answer, Request, accepts, always, receiver
@@ -29,7 +30,7 @@ async def test_an_arrival_is_told_with_code_and_link_and_nothing_else(station: S
     assert set(event) == {"type", "timestamp", "data"}
     assert event["data"] == {"referral": code, "url": f"https://police.test/v1/referrals/{code}"}
     assert request.headers["content-type"] == "application/json"
-    assert (await station.shown(made["id"]))["queued"] == 0
+    assert (await station.shown(made["subscription"]))["queued"] == 0
     assert await station.send() == 0
 
 
@@ -81,7 +82,7 @@ async def test_a_failed_delivery_is_tried_again_under_its_id(station: Station, a
     await station.referral()
     station.receiver.behave = answer
     await station.send()
-    assert (await station.shown(made["id"]))["failing_since"] is not None
+    assert (await station.shown(made["subscription"]))["failing_since"] is not None
     station.receiver.behave = accepts
     assert await station.send() == 0
     station.pass_time(seconds=7)
@@ -90,7 +91,7 @@ async def test_a_failed_delivery_is_tried_again_under_its_id(station: Station, a
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
     assert [request.target for request in station.receiver.got if request.target != "/hook"] == []
-    shown = await station.shown(made["id"])
+    shown = await station.shown(made["subscription"])
     assert (shown["queued"], shown["failing_since"]) == (0, None)
 
 
@@ -167,7 +168,7 @@ async def test_a_delivery_is_given_up_after_days_and_counted_no_more(station: St
         await station.send()
         station.pass_time(hours=30)
     assert len(station.receiver.events(OPENED)) == 10
-    shown = await station.shown(made["id"])
+    shown = await station.shown(made["subscription"])
     assert (shown["state"], shown["queued"]) == ("active", 0)
 
 
@@ -178,20 +179,20 @@ async def test_an_endpoint_that_fails_for_days_is_paused_until_a_replay(station:
     await station.send()
     station.pass_time(days=5, seconds=1)
     await station.send()
-    shown = await station.shown(made["id"])
+    shown = await station.shown(made["subscription"])
     assert (shown["state"], shown["paused_because"], shown["queued"]) == ("paused", "failing", 1)
     station.receiver.behave = accepts
     second = await station.referral()
     station.pass_time(days=2)
     assert await station.send() == 0
 
-    answer: Any = await station.replay(made["id"])
+    answer: Any = await station.replay(made["subscription"])
     assert answer.status_code == 202
-    assert answer.json() == {"subscription": made["id"], "queued": 2}
+    assert answer.json() == {"subscription": made["subscription"], "queued": 2}
     assert await station.send() == 2
     told = [request.event["data"]["referral"] for request in station.receiver.events(OPENED)]
     assert set(told[-2:]) == {first, second}
-    shown = await station.shown(made["id"])
+    shown = await station.shown(made["subscription"])
     assert (shown["state"], shown["paused_because"], shown["failing_since"]) == ("active", None, None)
 
 
@@ -204,7 +205,7 @@ async def test_one_success_ends_the_count_of_failing_days(station: Station) -> N
         station.pass_time(days=2)
         station.receiver.behave = accepts
         await station.send()
-    assert (await station.shown(made["id"]))["state"] == "active"
+    assert (await station.shown(made["subscription"]))["state"] == "active"
 
 
 async def test_an_endpoint_that_says_gone_is_paused_at_once(station: Station) -> None:
@@ -212,7 +213,7 @@ async def test_an_endpoint_that_says_gone_is_paused_at_once(station: Station) ->
     station.receiver.behave = always(410)
     await station.referral()
     await station.send()
-    shown = await station.shown(made["id"])
+    shown = await station.shown(made["subscription"])
     assert (shown["state"], shown["paused_because"]) == ("paused", "gone")
 
 
@@ -226,8 +227,8 @@ async def test_a_replay_sends_again_what_came_since_a_time_under_the_same_ids(st
     since = (station.now() - timedelta(hours=1, minutes=1)).isoformat()
     new = await station.referral()
     await station.send()
-    assert (await station.replay(made["id"])).json()["queued"] == 0
-    assert (await station.replay(made["id"], since=since)).json()["queued"] == 1
+    assert (await station.replay(made["subscription"])).json()["queued"] == 0
+    assert (await station.replay(made["subscription"], since=since)).json()["queued"] == 1
     await station.send()
     told = station.receiver.events(OPENED)
     assert [request.event["data"]["referral"] for request in told] == [old, new, new]
@@ -252,7 +253,7 @@ async def test_a_worker_whose_lease_is_over_does_not_undo_anothers_claim(station
     (stale,) = await queueing.claim(station.world.worker, uuid4(), station.now(), 10)
     station.pass_time(seconds=31)
     (current,) = await queueing.claim(station.world.worker, uuid4(), station.now(), 10)
-    late = queueing.Outcome(False, "timeout")
+    late = Outcome(False, "timeout")
     async with station.world.worker.transaction([SADDAR]) as session:
         await queueing.settle(session, stale, late, station.now(), 0, timedelta(days=5))
     assert station.rows("SELECT claim FROM webhook_deliveries WHERE referral IS NOT NULL") == [str(current.claim)]
@@ -280,19 +281,19 @@ async def test_when_the_last_category_is_withdrawn_the_queued_webhook_is_gone(st
     )
     kept = await station.referral()
     await station.world.tell(gate.withdrawn(code, SADDAR, Category.INCIDENT))
-    assert (await station.shown(made["id"]))["queued"] == 2
+    assert (await station.shown(made["subscription"]))["queued"] == 2
     await station.world.tell(gate.withdrawn(code, SADDAR, Category.IDENTITY))
-    assert (await station.shown(made["id"]))["queued"] == 1
+    assert (await station.shown(made["subscription"]))["queued"] == 1
     await station.send()
     assert [request.event["data"]["referral"] for request in station.receiver.events(OPENED)] == [kept]
-    assert (await station.replay(made["id"], since="2020-01-01T00:00:00Z")).json()["queued"] == 1
+    assert (await station.replay(made["subscription"], since="2020-01-01T00:00:00Z")).json()["queued"] == 1
 
 
 async def test_a_removed_subscription_is_told_nothing_more(station: Station) -> None:
     made = await station.subscribed()
     await station.referral()
     async with station.world.client(SADDAR) as client:
-        assert (await client.delete(f"/v1/subscriptions/{made['id']}")).status_code == 204
+        assert (await client.delete(f"/v1/subscriptions/{made['subscription']}")).status_code == 204
     assert await station.send() == 0
     assert station.rows("SELECT count(*) FROM webhook_deliveries") == ["0"]
 
@@ -302,7 +303,7 @@ async def test_a_removal_at_the_moment_of_an_arrival_fails_neither(station: Stat
     async with station.world.client(SADDAR) as client:
         async with station.world.worker.transaction([SADDAR]) as session:
             await queueing.arrived(uuid4)(session, station.world.gate.code(), SADDAR, station.now())
-            removal = asyncio.create_task(client.delete(f"/v1/subscriptions/{made['id']}"))
+            removal = asyncio.create_task(client.delete(f"/v1/subscriptions/{made['subscription']}"))
             await asyncio.sleep(0.2)
             assert not removal.done()
         assert (await removal).status_code == 204
@@ -337,7 +338,7 @@ async def test_logs_hold_ids_and_neither_url_nor_secret_nor_code(
     told = capsys.readouterr()
     # Where logs go depends on which tests ran before.
     logged = told.out + told.err + "".join(str((record.msg, record.args)) for record in caplog.records)
-    assert made["id"] in logged
+    assert made["subscription"] in logged
     for canary in ("canary", made["secret"], code, str(station.receiver.port)):
         assert canary not in logged
 

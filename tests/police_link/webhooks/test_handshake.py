@@ -22,7 +22,7 @@ async def test_an_endpoint_that_echoes_the_challenge_becomes_active(station: Sta
     assert set(event) == {"type", "timestamp", "data"}
     assert event["type"] == "endpoint.verification"
     assert set(event["data"]) == {"challenge"}
-    shown = await station.shown(made["id"])
+    shown = await station.shown(made["subscription"])
     assert shown["state"] == "active"
     assert shown["verified_at"] is not None
     assert await station.send() == 0
@@ -60,7 +60,7 @@ async def test_anything_but_the_challenge_leaves_it_pending(station: Station, be
     station.receiver.behave = behave
     made = await station.subscribe()
     await station.send()
-    shown = await station.shown(made["id"])
+    shown = await station.shown(made["subscription"])
     assert shown["state"] == "pending"
     assert shown["failing_since"] is not None
 
@@ -77,7 +77,7 @@ async def test_a_handshake_is_tried_again_with_the_same_challenge_under_the_same
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.headers["webhook-timestamp"] != second.headers["webhook-timestamp"]
-    assert (await station.shown(made["id"]))["state"] == "active"
+    assert (await station.shown(made["subscription"]))["state"] == "active"
 
 
 async def test_an_endpoint_that_never_echoes_fails_after_a_bounded_number_of_attempts(station: Station) -> None:
@@ -87,10 +87,10 @@ async def test_an_endpoint_that_never_echoes_fails_after_a_bounded_number_of_att
         await station.send()
         station.pass_time(hours=3)
     assert len(station.receiver.got) == len(HANDSHAKE_RETRIES_S) + 1
-    assert (await station.shown(made["id"]))["state"] == "failed"
+    assert (await station.shown(made["subscription"]))["state"] == "failed"
     await station.referral()
     assert await station.send() == 0
-    answer: Any = await station.replay(made["id"])
+    answer: Any = await station.replay(made["subscription"])
     assert (answer.status_code, answer.json()["code"]) == (409, "subscription-not-verified")
 
 

@@ -20,7 +20,7 @@ async def test_a_new_subscription_is_pending_and_tells_its_secret_once(station: 
     made = await station.subscribe()
     assert made["state"] == "pending"
     assert made["secret"].startswith("whsec_")
-    shown = await station.shown(made["id"])
+    shown = await station.shown(made["subscription"])
     assert shown == {name: value for name, value in made.items() if name != "secret"}
     assert shown["url"] == station.receiver.url()
     assert station.receiver.got == []  # main calls nobody
@@ -37,7 +37,7 @@ async def test_the_same_request_again_makes_nothing_and_tells_the_same_secret(st
 async def test_a_replay_after_removal_tells_nothing(station: Station) -> None:
     made = await station.subscribe(key="k")
     async with station.world.client(SADDAR) as client:
-        assert (await client.delete(f"/v1/subscriptions/{made['id']}")).status_code == 204
+        assert (await client.delete(f"/v1/subscriptions/{made['subscription']}")).status_code == 204
         again = await client.post(
             "/v1/subscriptions", json={"url": station.receiver.url()}, headers={"Idempotency-Key": "k"}
         )
@@ -81,7 +81,7 @@ async def test_only_the_centres_system_may_subscribe(station: Station) -> None:
 
 async def test_another_station_sees_none_of_it(station: Station) -> None:
     made = await station.subscribed()
-    path = f"/v1/subscriptions/{made['id']}"
+    path = f"/v1/subscriptions/{made['subscription']}"
     async with station.world.client(CLIFTON) as other:
         unknown = await other.get(f"/v1/subscriptions/{uuid4()}")
         for answer in (
@@ -92,17 +92,17 @@ async def test_another_station_sees_none_of_it(station: Station) -> None:
             assert answer.status_code == 404
             assert {**answer.json(), "trace_id": ""} == {**unknown.json(), "trace_id": ""}
         assert (await other.get("/v1/subscriptions")).json() == {"items": [], "next": None}
-    assert (await station.shown(made["id"]))["state"] == "active"
+    assert (await station.shown(made["subscription"]))["state"] == "active"
 
 
 async def test_a_list_comes_in_pages(station: Station) -> None:
-    made = [(await station.subscribe())["id"] for _ in range(3)]
+    made = [(await station.subscribe())["subscription"] for _ in range(3)]
     async with station.world.client(SADDAR) as client:
         first = await client.get("/v1/subscriptions", params={"limit": 2})
-        assert [item["id"] for item in first.json()["items"]] == made[:2]
+        assert [item["subscription"] for item in first.json()["items"]] == made[:2]
         assert 'rel="next"' in first.headers["link"]
         rest = await client.get("/v1/subscriptions", params={"limit": 2, "cursor": first.json()["next"]})
-        assert [item["id"] for item in rest.json()["items"]] == made[2:]
+        assert [item["subscription"] for item in rest.json()["items"]] == made[2:]
         assert rest.json()["next"] is None
         assert "secret" not in first.text
     async with station.world.client(CLIFTON) as other:

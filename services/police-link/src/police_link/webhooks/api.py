@@ -34,7 +34,7 @@ async def create_subscription(
         made = await service.subscribe(
             session, principal, body, desk.now, desk.instruments, allow_private=allow_private
         )
-        return Created(f"{PATH}/{made.id}", made)
+        return Created(f"{PATH}/{made.subscription}", made)
 
     async def rebuild(session: AsyncSession, location: str) -> schemas.SubscriptionCreated:
         return await service.created(session, principal, UUID(location.rsplit("/", 1)[-1]), desk.instruments)

@@ -40,7 +40,7 @@ class SubscriptionShown(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    id: UUID
+    subscription: UUID
     url: str
     state: State = Field(
         description="pending until the endpoint echoed its challenge; failed if it never did; paused when it failed for"

@@ -165,4 +165,5 @@ def _show(row: AnyRow, instruments: Instruments) -> SubscriptionShown:
 
 def _fields(row: AnyRow, url: str) -> dict[str, object]:
     known = row._mapping
-    return {name: known[name] for name in SubscriptionShown.model_fields if name != "url"} | {"url": url}
+    shown = {name: known[name] for name in SubscriptionShown.model_fields if name not in {"subscription", "url"}}
+    return shown | {"subscription": row.id, "url": url}
