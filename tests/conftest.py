@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from amanat_local.postgres import Postgres
-from amanat_local.stack import Stack
+from amanat_local.stack import Kind, Stack
 
 Migrated = Callable[[str, str], Postgres]
 Emptied = Callable[[str], None]
@@ -64,7 +64,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole platform, once for the run: the real stack with STACK=real, else the embedded one. Tests share it and
     open cases of their own; who kills processes starts them again. Its request rate is out of the tests' way.
     """
-    kind = "real" if os.environ.get("AMANAT_STACK") == "real" else "embedded"
+    kind: Kind = "real" if os.environ.get("AMANAT_STACK") == "real" else "embedded"
     folder = Path(tmp_path_factory.mktemp("stack"))
     with Stack.start(kind, folder, settings={"RATE_PER_MINUTE": "1000000"}) as running:
         yield running

@@ -17,7 +17,7 @@ from amanat_local.spawn import dying_with_us, end, spawn, wait_until
 STOP_SECONDS = 15.0
 """How long a process may drain after SIGTERM before it is killed."""
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "JAVA_HOME", "SSL_CERT_FILE", "VIRTUAL_ENV")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "JAVA_HOME", "SSL_CERT_FILE", "PYTHONPATH")
 
 
 class Part(Protocol):

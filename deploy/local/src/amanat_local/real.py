@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from amanat_local import maven
 from amanat_local.kafka import KafkaServer
 from amanat_local.kept import Kept
 from amanat_local.keycloak import Keycloak
@@ -48,10 +49,14 @@ class Real:
         """Starts both side by side and returns when topics, ACLs and realm are in place. Raises Missing, NotReady."""
 
         def start_kafka() -> None:
+            if not maven.kafka_folder().exists():
+                say("Kafka is being downloaded, once (54 MB)")
             self.server.start()
             say("Kafka is ready, with topics and ACLs")
 
         def start_keycloak() -> None:
+            if not maven.keycloak_folder().exists():
+                say("Keycloak is being downloaded and built, once (176 MB, a minute)")
             self.keycloak.start()
             say("Keycloak is ready, with the realm")
 
