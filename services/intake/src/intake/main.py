@@ -6,11 +6,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from amanat.body import FHIR
 from amanat.db import Database, ready
 from amanat.http import add_check, create_app, serve
 from amanat.kek import FileKekPublic
 from intake.api import routers
 from intake.api.desk import Desk
+from intake.api.fhir import refusal
+from intake.fhir import warm_up_off_loop
 from intake.service.instruments import Instruments
 from intake.settings import Settings
 
@@ -22,10 +25,19 @@ def build(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await warm_up_off_loop()
         yield
         await database.dispose()
 
-    app = create_app(title="Amanat: the cell", service="intake", settings=settings, routers=routers, lifespan=lifespan)
+    app = create_app(
+        title="Amanat: the cell",
+        service="intake",
+        settings=settings,
+        routers=routers,
+        lifespan=lifespan,
+        bodies={"/fhir": FHIR},
+        renderers={"/fhir": refusal},
+    )
     app.state.desk = Desk(database, instruments)
     add_check(app, "database", lambda: ready(database))
     return app

@@ -42,10 +42,13 @@ class Client:
         *,
         content_type: str = "application/json",
         quiet: bool = False,
+        keyed: bool = True,
         **headers: str,
     ) -> httpx.Response:
-        """POST with this client's token and an idempotency key of its own."""
-        headers = {"Idempotency-Key": str(uuid4()), "Content-Type": content_type, **headers}
+        """POST with this client's token and, unless told otherwise, an idempotency key of its own."""
+        headers = {"Content-Type": content_type, **headers}
+        if keyed:
+            headers.setdefault("Idempotency-Key", str(uuid4()))
         return self._send("POST", path, body, headers, quiet)
 
     def delete(self, path: str) -> httpx.Response:

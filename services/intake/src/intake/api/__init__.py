@@ -1,7 +1,7 @@
 """Routes of the cell: parse, call, return."""
 
-from intake.api import cases, consents, custody
+from intake.api import cases, consents, custody, fhir
 
-routers = [cases.router, consents.router, custody.router]
+routers = [cases.router, consents.router, custody.router, fhir.router]
 
 __all__ = ["routers"]

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, insert, select, true, update
+from sqlalchemy import ColumnElement, Select, and_, false, insert, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -104,6 +104,12 @@ async def current_records(
     if kind is not None:
         statement = statement.where(records.c.kind == kind)
     return (await session.execute(statement)).all()
+
+
+async def hold_identity(session: AsyncSession, digest: bytes) -> None:
+    """Makes others who ask for the same digest wait until this transaction ends."""
+    number = int.from_bytes(digest[:8], "big", signed=True)
+    await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
 
 
 async def add_index(session: AsyncSession, *, tenant: str, case: str, digests: dict[str, bytes]) -> None:

@@ -1,11 +1,10 @@
 """Opening a case, adding to it, finding it, reading it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency
@@ -13,7 +12,7 @@ from amanat.clocks import due
 from amanat.codes import PREFIX, new_code
 from amanat.consent import own
 from amanat.contracts.records import RECORDS, Person, Record
-from amanat.errors import NotFound, PreconditionFailed
+from amanat.errors import PreconditionFailed
 from amanat.inputs import invalid_input
 from amanat.principal import Principal
 from intake import schemas
@@ -51,7 +50,7 @@ async def open_case(
         )
         for kind, record in records_of(body)
     ]  # fmt: skip
-    await _index(session, tenant, code, body.person, instruments)
+    await index_person(session, tenant, code, body.person, instruments)
     case = LoadedCase(tenant, code, documents=documents)
     changes = Changes()
     changes.timeline.append(entry(now, "case_opened"))
@@ -103,7 +102,7 @@ async def add_record(
     case.documents.append(document)
     touched.append(document)
     if isinstance(record, Person):
-        await _index(session, case.tenant, code, record, instruments)
+        await index_person(session, case.tenant, code, record, instruments)
     changes = Changes()
     kind = "record_added" if body.corrects is None else "record_corrected"
     changes.timeline.append(entry(now, kind, record=body.kind))
@@ -169,9 +168,10 @@ def entry(at: datetime, kind: str, **detail: Any) -> dict[str, Any]:
     return {"at": at, "kind": kind, "agency": None, "organisation": None, "referral": None, "detail": detail}
 
 
-async def _index(
+async def index_person(
     session: AsyncSession, tenant: str, code: str, person: Person | None, instruments: Instruments
 ) -> None:
+    """Makes the case findable by her identifiers, of which only blind digests are kept."""
     if person is None:
         return
     digests = {}
@@ -202,10 +202,3 @@ async def _start_clocks(
         code,
         [as_clock(row) for row in rows],
     )
-
-
-def first_row(rows: Sequence[Row[Any]]) -> Row[Any]:
-    """The first row of a look's answer. Raises NotFound when there is none."""
-    if not rows:
-        raise NotFound
-    return rows[0]

@@ -83,7 +83,7 @@ async def add_grant(
         consent_id=consent_id,
         terms=terms,
         age_years=age_in_years(person, given),
-        guardian_is_accused=_every_guardian_excluded(case),
+        guardian_is_accused=every_guardian_excluded(case),
         adult_on=adult_on(person),
         recorded_at=now,
     )
@@ -290,7 +290,7 @@ async def endings(
     )
 
 
-def _every_guardian_excluded(case: LoadedCase) -> bool:
+def every_guardian_excluded(case: LoadedCase) -> bool:
     """Once said of a case it holds for all its consents."""
     return any(isinstance(event, GuardianExcluded) and event.guardian is None for event in case.events)
 

@@ -1,0 +1,148 @@
+"""A hospital's FHIR bundle becomes a case, or adds to the one that bears the same patient and visit.
+
+What is in the case already is not written twice, and a consent that was recorded before is never recorded again: it may
+have been withdrawn since.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.categories import Agency
+from amanat.consent import ConsentGiven, GrantTerms, own
+from amanat.contracts.records import Person
+from amanat.principal import Principal
+from intake.fhir import MappedBundle
+from intake.repository import cases
+from intake.service import cases as case_service
+from intake.service import consents as consent_service
+from intake.service.changes import Changes
+from intake.service.instruments import Instruments
+from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, save_document, setting_of
+
+PATIENT, ENCOUNTER = "fhir_patient", "fhir_encounter"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The case that a bundle is in now, its records by kind, and whether it was open before."""
+
+    case: str
+    records: dict[str, UUID]
+    mapped: MappedBundle
+    added: bool
+
+
+async def take(
+    session: AsyncSession, principal: Principal, mapped: MappedBundle, now: datetime, instruments: Instruments
+) -> Taken:
+    """Opens a case or adds to one, all or nothing. Raises what opening a case raises."""
+    cell = case_service.cell_of(principal, mapped.case.cell)
+    if mapped.patient_key is not None:
+        # Two bundles of one visit at once must not open two cases.
+        await cases.hold_identity(session, instruments.index.index(cell, PATIENT, mapped.patient_key))
+    known = await find(session, principal, cell, mapped, instruments)
+    if known is not None:
+        return await _add(session, principal, known, mapped.for_known_case(), now, instruments)
+    opened = await case_service.open_case(session, principal, mapped.case, now, instruments)
+    await _index(session, cell, opened.case, PATIENT, mapped.patient_identifiers, instruments)
+    await _index(session, cell, opened.case, ENCOUNTER, mapped.encounter_identifiers, instruments)
+    records = await kept_records(session, principal, opened.case, mapped, instruments)
+    return Taken(opened.case, records, mapped, added=False)
+
+
+async def find(
+    session: AsyncSession, principal: Principal, cell: str, mapped: MappedBundle, instruments: Instruments
+) -> str | None:
+    """The cell's case that bears one of the patient's and one of the visit's identifiers."""
+    found: list[set[str]] = []
+    for field, identifiers in ((PATIENT, mapped.patient_identifiers), (ENCOUNTER, mapped.encounter_identifiers)):
+        digests = [instruments.index.index(cell, field, identifier) for identifier in identifiers]
+        if not digests:
+            return None
+        found.append(set(await cases.find_by_index(session, own(principal), [cell], field, digests)))
+    both = sorted(found[0] & found[1])
+    return both[0] if both else None
+
+
+async def retaken(
+    session: AsyncSession, principal: Principal, mapped: MappedBundle, code: str, instruments: Instruments
+) -> Taken:
+    """What `take` answered to the same bundle, made anew. Raises NotFound."""
+    return Taken(code, await kept_records(session, principal, code, mapped, instruments), mapped, added=False)
+
+
+async def kept_records(
+    session: AsyncSession, principal: Principal, code: str, mapped: MappedBundle, instruments: Instruments
+) -> dict[str, UUID]:
+    """The case's records that hold just what the bundle says, by kind."""
+    case = await load(session, own(principal), principal.cells, code, instruments, mints=False)
+    return _same(case, mapped)
+
+
+def _same(case: LoadedCase, mapped: MappedBundle) -> dict[str, UUID]:
+    wanted = case_service.records_of(mapped.case)
+    return {
+        d.kind: d.record_id for kind, record in wanted for d in case.documents if (d.kind, d.record) == (kind, record)
+    }
+
+
+async def _add(
+    session: AsyncSession,
+    principal: Principal,
+    code: str,
+    mapped: MappedBundle,
+    now: datetime,
+    instruments: Instruments,
+) -> Taken:
+    case = await load(session, own(principal), principal.cells, code, instruments)
+    consent_service.check_recipients(mapped.case, case.tenant, instruments)
+    changes, touched = Changes(), []
+    here = _same(case, mapped)
+    for kind, record in case_service.records_of(mapped.case):
+        if kind in here:
+            continue
+        document = await save_document(
+            session, case.tenant, code, kind, record,
+            author=(Agency.INTAKE, case.tenant), referral=None, corrects=None, reason=None,
+            instruments=instruments, now=now,
+        )  # fmt: skip
+        case.documents.append(document)
+        touched.append(document)
+        changes.timeline.append(case_service.entry(now, "record_added", record=kind))
+        changes.ledger.append(("record_added", code, {"record": str(document.record_id)}))
+        if isinstance(record, Person):
+            await case_service.index_person(session, case.tenant, code, record, instruments)
+    if mapped.case.guardian_is_accused and not consent_service.every_guardian_excluded(case):
+        await consent_service.exclude_guardian(session, case, changes, None, instruments, now)
+    for number, terms in enumerate(mapped.case.consents):
+        if not _recorded(case, terms):
+            await consent_service.add_grant(session, case, changes, terms, f"/consents/{number}", instruments, now)
+    await consent_service.add_referrals(session, case, changes, mapped.case.referrals, instruments, now)
+    minter = instruments.minter()
+    setting = setting_of(case, minter, instruments, now)
+    plan_all(changes, case, setting)
+    amend_all(changes, case, touched, setting)
+    await save(session, case, changes, minter, instruments, now)
+    return Taken(code, _same(case, mapped), mapped, added=True)
+
+
+def _recorded(case: LoadedCase, terms: GrantTerms) -> bool:
+    """Whether this consent is on record, valid or withdrawn: the same recipient, categories, basis and time."""
+    return any(
+        isinstance(event, ConsentGiven)
+        and (event.terms.recipient, event.terms.categories, event.terms.basis, event.terms.given_at)
+        == (terms.recipient, terms.categories, terms.basis, terms.given_at)
+        for event in case.events
+    )
+
+
+async def _index(
+    session: AsyncSession, tenant: str, code: str, field: str, identifiers: Iterable[str], instruments: Instruments
+) -> None:
+    for identifier in identifiers:
+        digest = instruments.index.index(tenant, field, identifier)
+        await cases.add_index(session, tenant=tenant, case=code, digests={field: digest})
