@@ -1,5 +1,5 @@
-"""Police-link's tables besides those that all agencies share (`amanat.tables`)."""
+"""Police-link's tables besides those that all agencies share (`amanat.tables`): the webhooks'."""
 
-from sqlalchemy import MetaData
+from police_link.webhooks.models import deliveries, metadata, subscriptions
 
-metadata = MetaData()
+__all__ = ["deliveries", "metadata", "subscriptions"]

@@ -1,15 +1,12 @@
-"""Police-link's environment."""
+"""Police-link's environment: that of every agency, and what webhooks need."""
 
 from amanat.agency import settings
+from police_link.webhooks.settings import WebhookSettings
 
 
-class Settings(settings.AgencySettings):
-    """`main`: `webhook_allow_private` lets webhooks reach private networks, as on one machine they must."""
-
-    webhook_allow_private: bool = False
+class Settings(WebhookSettings, settings.AgencySettings):
+    """What `main` is told."""
 
 
-class WorkerSettings(settings.WorkerSettings):
-    """`worker`, which sends them."""
-
-    webhook_allow_private: bool = False
+class WorkerSettings(WebhookSettings, settings.WorkerSettings):
+    """What `worker`, which sends webhooks, is told."""

@@ -1,7 +1,8 @@
 """Routes of the reporting centres: parse, call, return. A router of another room is added to this list."""
 
 from police_link.api import kits, referrals
+from police_link.webhooks import api as webhooks
 
-routers = [referrals.router, kits.router]
+routers = [referrals.router, kits.router, webhooks.router]
 
 __all__ = ["routers"]
