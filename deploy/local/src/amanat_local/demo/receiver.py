@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,7 +17,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.secret: str | None = None
-        self.arrived: queue.Queue[tuple[str, dict[str, Any], bytes]] = queue.Queue()
+        self.arrived: queue.Queue[tuple[float, dict[str, Any]]] = queue.Queue()
         self.refused = 0
         receiver = self
 
@@ -61,7 +62,7 @@ class Receiver:
         if event["type"] == "endpoint.verification":
             answer = json.dumps({"challenge": event["data"]["challenge"]}).encode()
         else:
-            self.arrived.put((request.headers["webhook-id"], event, body))
+            self.arrived.put((time.monotonic(), event))
         request.send_response(200)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(answer)))
