@@ -93,7 +93,11 @@ async def test_the_fir_reaches_the_gate_as_it_was_reported(police: World) -> Non
     ],
 )
 async def test_what_may_follow_what(police: World, first: str, then: str, status: int, code: str | None) -> None:
-    bodies = {"acknowledgement": {}, "fir": FIR, "refusal": {"reason_code": "other_jurisdiction"}}
+    bodies: dict[str, dict[str, Any]] = {
+        "acknowledgement": {},
+        "fir": FIR,
+        "refusal": {"reason_code": "other_jurisdiction"},
+    }
     referral = await open_case(police)
     assert (await post(police, f"referrals/{referral}/{first}", bodies[first])).status_code == 201
     answer = await post(police, f"referrals/{referral}/{then}", bodies[then], key="2")
