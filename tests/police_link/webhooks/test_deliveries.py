@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
 from amanat.categories import Category
-from police_link.webhooks import queueing
+from police_link.webhooks import queueing, repository
 from police_link.webhooks.attempt import Outcome
 
 from .conftest import CLIFTON, SADDAR, Station
@@ -298,7 +298,7 @@ async def test_a_removed_subscription_is_told_nothing_more(station: Station) -> 
     assert station.rows("SELECT count(*) FROM webhook_deliveries") == ["0"]
 
 
-async def test_a_removal_at_the_moment_of_an_arrival_fails_neither(station: Station) -> None:
+async def test_a_removal_waits_for_an_arrival_and_takes_its_delivery_along(station: Station) -> None:
     made = await station.subscribed()
     async with station.world.client(SADDAR) as client:
         async with station.world.worker.transaction([SADDAR]) as session:
@@ -308,6 +308,43 @@ async def test_a_removal_at_the_moment_of_an_arrival_fails_neither(station: Stat
             assert not removal.done()
         assert (await removal).status_code == 204
     assert station.rows("SELECT count(*) FROM webhook_deliveries") == ["0"]
+
+
+async def test_a_removal_at_the_moment_of_an_arrival_does_not_fail_its_event(station: Station) -> None:
+    made = await station.subscribed()
+
+    async def arrival() -> None:
+        async with station.world.worker.transaction([SADDAR]) as session:
+            await queueing.arrived(uuid4)(session, station.world.gate.code(), SADDAR, station.now())
+
+    async with station.world.desk.database.transaction([SADDAR]) as session:
+        await repository.remove(session, SADDAR, UUID(made["subscription"]))
+        arriving = asyncio.create_task(arrival())
+        await asyncio.sleep(0.2)
+        assert not arriving.done()
+    await arriving
+    assert station.rows("SELECT count(*) FROM webhook_deliveries") == ["0"]
+
+
+async def test_claims_at_the_same_moment_never_share_a_delivery(station: Station) -> None:
+    await station.subscribed()
+    now, worker = station.now(), station.world.worker
+
+    async def take_all() -> list[UUID]:
+        taken: list[UUID] = []
+        for _ in range(40):
+            async with worker.transaction([SADDAR]) as session:
+                claimed = await repository.claim(
+                    session, [SADDAR], claim=uuid4(), now=now, lease=queueing.LEASE, room=1, each=1000
+                )
+            taken += [row.id for row in claimed]
+        return taken
+
+    async with worker.transaction([SADDAR]) as session:
+        for _ in range(60):
+            await queueing.arrived(uuid4)(session, station.world.gate.code(), SADDAR, now)
+    taken = [each for some in await asyncio.gather(*(take_all() for _ in range(6))) for each in some]
+    assert len(taken) == len(set(taken)) == 60
 
 
 async def test_what_is_older_than_the_retention_is_deleted_whosever_it_is(station: Station) -> None:

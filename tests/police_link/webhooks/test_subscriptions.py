@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from police_link.webhooks import models
+from police_link.webhooks import models, repository
 from police_link.webhooks.models import deliveries, subscriptions
+from police_link.webhooks.queueing import LEASE
 from police_link.webhooks.service import MOST_PER_ORGANISATION
 
 from .conftest import CLIFTON, SADDAR, Station
@@ -129,6 +130,26 @@ async def test_url_and_secret_lie_sealed_in_the_database(station: Station) -> No
     )
     assert "token-in-path" not in stored
     assert made["secret"].removeprefix("whsec_")[:12] not in stored
+
+
+async def test_every_statement_keeps_to_its_tenant_even_where_the_transaction_sees_two(station: Station) -> None:
+    own = UUID((await station.subscribed())["subscription"])
+    others = UUID((await station.subscribed(CLIFTON))["subscription"])
+    await station.referral(CLIFTON)
+    both, now = [SADDAR, CLIFTON], station.now()
+    async with station.world.desk.database.transaction(both) as session:
+        assert await repository.count_subscriptions(session, SADDAR) == 1
+        assert [row.id for row in await repository.page(session, SADDAR, after=0, limit=9)] == [own]
+        assert await repository.find(session, SADDAR, others) is None
+        assert await repository.requeue(session, SADDAR, others, now, now.replace(year=2020)) == 0
+        await repository.set_health(session, SADDAR, others, {"state": "failed"})
+        assert await repository.remove(session, SADDAR, others) is False
+    async with station.world.worker.transaction(both) as session:
+        assert await repository.receivers(session, SADDAR) == [own]
+        assert await repository.note_failure(session, SADDAR, others, now) is None
+        claimed = await repository.claim(session, [SADDAR], claim=uuid4(), now=now, lease=LEASE, room=9, each=9)
+        assert claimed == []
+    assert (await station.shown(str(others), CLIFTON))["state"] == "active"
 
 
 async def test_the_worker_sees_other_tenants_queue_rows_and_nobodys_secrets(station: Station) -> None:
