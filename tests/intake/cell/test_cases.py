@@ -93,7 +93,10 @@ async def test_an_agency_sees_only_what_was_granted_to_it(world: World) -> None:
 
 async def test_without_a_grant_there_is_no_outbox_row_at_all(world: World) -> None:
     case, referrals = await world.open_case(
-        referrals=[{"agency": POLICE, "organisation": "station-saddar"}, {"agency": LEGAL, "organisation": "partner-hamdam"}]
+        referrals=[
+            {"agency": POLICE, "organisation": "station-saddar"},
+            {"agency": LEGAL, "organisation": "partner-hamdam"},
+        ]
     )
     assert await world.outbox() == []
     assert await world.rows("SELECT 1 FROM keys") == []

@@ -239,7 +239,9 @@ class World:
 
     async def parked(self) -> list[str]:
         """Why events are parked, oldest first."""
-        return [row.reason for row in await self.rows("SELECT reason FROM parked WHERE released_at IS NULL ORDER BY id")]
+        return [
+            row.reason for row in await self.rows("SELECT reason FROM parked WHERE released_at IS NULL ORDER BY id")
+        ]
 
     async def timeline(self, case: str) -> list[dict[str, Any]]:
         return list((await self.get(f"/v1/cases/{case}")).json()["timeline"])

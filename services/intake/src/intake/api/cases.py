@@ -12,7 +12,7 @@ from amanat.errors import PreconditionRequired
 from amanat.headers import IdempotencyKey, IfNoneMatch, matches
 from amanat.problems import problems
 from intake import schemas
-from intake.api.desk import AtDesk, Desk, Member, Transaction
+from intake.api.desk import AtDesk, CaseCode, Desk, Member, Transaction
 from intake.service import cases, reading
 
 router = APIRouter(tags=["cases"])
@@ -47,7 +47,7 @@ async def open_case(
     response_model=schemas.CaseShown,
     responses={**problems(404), 304: {"description": "Not changed"}},
 )
-async def read_case(case: str, principal: Member, desk: AtDesk, if_none_match: IfNoneMatch = None) -> Response:
+async def read_case(case: CaseCode, principal: Member, desk: AtDesk, if_none_match: IfNoneMatch = None) -> Response:
     """Read a case of one's own cell, with one timeline. The look is on record before the answer."""
     async with desk.database.transaction(principal.tenants) as session:
         version = await reading.version_of(session, principal, case)
@@ -78,7 +78,7 @@ async def search_cases(
     responses=problems(404, 409, 412, 428),
 )
 async def add_record(
-    case: str,
+    case: CaseCode,
     body: schemas.NewRecord,
     request: Request,
     principal: Member,

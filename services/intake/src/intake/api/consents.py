@@ -12,7 +12,7 @@ from amanat.creating import Created, create
 from amanat.headers import IdempotencyKey
 from amanat.problems import problems
 from intake import schemas
-from intake.api.desk import AtDesk, Member, Transaction
+from intake.api.desk import AtDesk, CaseCode, Member, Transaction
 from intake.service import consents, reading
 
 router = APIRouter(tags=["consents"])
@@ -25,7 +25,7 @@ router = APIRouter(tags=["consents"])
     responses=problems(404, 409),
 )
 async def give_consent(
-    case: str, body: GrantTerms, request: Request, principal: Member, key: IdempotencyKey, desk: AtDesk
+    case: CaseCode, body: GrantTerms, request: Request, principal: Member, key: IdempotencyKey, desk: AtDesk
 ) -> Response:
     """Record a consent; what it newly allows is disclosed at once."""
 
@@ -41,7 +41,7 @@ async def give_consent(
 
 
 @router.get("/v1/cases/{case}/consents", response_model=schemas.ConsentsShown, responses=problems(404))
-async def read_consents(case: str, principal: Member, desk: AtDesk) -> schemas.ConsentsShown:
+async def read_consents(case: CaseCode, principal: Member, desk: AtDesk) -> schemas.ConsentsShown:
     """Read all consents of a case, and what withdrawals have reached at each agency."""
     rows = await reading.look_at_case(desk.database, principal, case, desk.now, desk.instruments)
     async with desk.database.transaction(principal.tenants) as session:
@@ -54,7 +54,7 @@ async def read_consents(case: str, principal: Member, desk: AtDesk) -> schemas.C
     responses=problems(404),
 )
 async def withdraw_consent(
-    case: str,
+    case: CaseCode,
     consent: UUID,
     principal: Member,
     session: Transaction,

@@ -10,7 +10,7 @@ from amanat.custody import NewHalf
 from amanat.headers import IdempotencyKey
 from amanat.problems import problems
 from intake import schemas
-from intake.api.desk import AtDesk, Desk, Member
+from intake.api.desk import AtDesk, CaseCode, Desk, Member
 from intake.service import custody, reading
 
 router = APIRouter(tags=["custody"])
@@ -18,7 +18,7 @@ router = APIRouter(tags=["custody"])
 
 @router.post("/v1/cases/{case}/kits", status_code=201, response_model=schemas.KitOpened, responses=problems(404, 409))
 async def open_kit(
-    case: str, body: schemas.NewKit, request: Request, principal: Member, key: IdempotencyKey, desk: AtDesk
+    case: CaseCode, body: schemas.NewKit, request: Request, principal: Member, key: IdempotencyKey, desk: AtDesk
 ) -> Response:
     """Open a sealed evidence kit on a case, by its printed serial."""
 

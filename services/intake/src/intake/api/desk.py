@@ -5,13 +5,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
+from pydantic import AfterValidator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.auth import require
+from amanat.categories import Agency
+from amanat.codes import PREFIX, BadCode, parse_code
 from amanat.db import Database
 from amanat.principal import Principal
 from intake.service.instruments import Instruments
+
+
+def _as_written(text: str) -> str:
+    """A code in its normal form. What is no code stays as it is, less what no column holds: it is unknown, and treated
+    like every unknown code."""
+    try:
+        return parse_code(text, PREFIX[Agency.INTAKE])
+    except BadCode:
+        return text.replace("\x00", "\ufffd")
+
+
+CaseCode = Annotated[str, Path(description="the case's code, as a person may write it"), AfterValidator(_as_written)]
 
 Member = Annotated[Principal, Depends(require("hospital_system", "cell_staff"))]
 """The hospital's system or a person of the cell: both read and write their own cell's cases."""
