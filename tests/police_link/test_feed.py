@@ -6,6 +6,7 @@ from typing import Any
 
 from amanat.agency.testing import World
 from amanat.categories import Category
+from amanat.errors import BadCursor
 
 SADDAR, CLIFTON = "station-saddar", "station-clifton"
 STORY = ("incident", {"history": "told once"})
@@ -54,7 +55,7 @@ async def test_another_centres_referrals_and_cursors_are_not_mine(police: World)
     resume = (await page(police)).json()["resume"]
     assert (await page(police, CLIFTON)).json()["items"] == []
     answer = await page(police, CLIFTON, cursor=resume)
-    assert (answer.status_code, answer.json()["code"]) == (400, "bad-cursor")
+    assert (answer.status_code, answer.json()["code"]) == (BadCursor.status, "bad-cursor")
 
 
 async def test_what_was_taken_back_whole_leaves_the_feed_unless_something_of_ours_is_left(police: World) -> None:
