@@ -28,7 +28,10 @@ async def in_order(session: AsyncSession, tenants: Collection[str]) -> None:
 
 
 async def add_referral(session: AsyncSession, event: ReferralOpened, now: datetime) -> bool:
-    """Whether the referral is new here. Raises LookupError if the code is another organisation's."""
+    """Whether the referral is new here, or open again after all of it was withdrawn: then it arrives again in the feed.
+
+    Raises LookupError if the code is another organisation's.
+    """
     added = await session.scalar(
         insert(referrals)
         .values(
@@ -45,15 +48,16 @@ async def add_referral(session: AsyncSession, event: ReferralOpened, now: dateti
     )
     if added is not None:
         return True
-    known = await session.scalar(
+    known = (referrals.c.code == event.referral, referrals.c.tenant == event.organisation)
+    again = await session.scalar(
         update(referrals)
-        .where(referrals.c.code == event.referral, referrals.c.tenant == event.organisation)
-        .values(consent_version=func.greatest(referrals.c.consent_version, event.consent_version))
+        .where(*known, referrals.c.consent_version < event.consent_version)
+        .values(consent_version=event.consent_version, version=referrals.c.version + 1, arrival=text("DEFAULT"))
         .returning(referrals.c.code)
     )
-    if known is None:
+    if again is None and await session.scalar(select(referrals.c.code).where(*known)) is None:
         raise LookupError("a referral of that code is another organisation's")
-    return False
+    return again is not None
 
 
 def _disclosed(name: str) -> ColumnElement[Any]:

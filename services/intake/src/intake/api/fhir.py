@@ -63,7 +63,7 @@ async def take_bundle(request: Request, principal: Member, desk: AtDesk, key: Ke
         async def act() -> Done:
             made = await bundles.take(session, principal, mapped, now, instruments)
             taken.append(made)
-            return Done(status=200, location=made.case)
+            return Done(status=200, location=made.location)
 
         done = await once(
             session,
@@ -89,6 +89,6 @@ async def read_capabilities(request: Request) -> dict[str, Any]:
 
 
 async def _again(
-    session: AsyncSession, principal: Member, mapped: fhir.MappedBundle, case: str, desk: Desk
+    session: AsyncSession, principal: Member, mapped: fhir.MappedBundle, location: str, desk: Desk
 ) -> bundles.Taken:
-    return await bundles.retaken(session, principal, mapped, case, desk.instruments)
+    return await bundles.retaken(session, principal, mapped, location, desk.instruments)

@@ -22,6 +22,7 @@ from intake.service import consents as consent_service
 from intake.service.changes import Changes
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, save_document, setting_of
+from intake.service.recipients import check_recipients
 
 PATIENT, ENCOUNTER = "fhir_patient", "fhir_encounter"
 
@@ -34,6 +35,11 @@ class Taken:
     records: dict[str, UUID]
     mapped: MappedBundle
     added: bool
+
+    @property
+    def location(self) -> str:
+        """What is kept of the answer, so that a replay can tell the same."""
+        return f"{self.case}#added" if self.added else self.case
 
 
 async def take(
@@ -69,10 +75,13 @@ async def find(
 
 
 async def retaken(
-    session: AsyncSession, principal: Principal, mapped: MappedBundle, code: str, instruments: Instruments
+    session: AsyncSession, principal: Principal, mapped: MappedBundle, location: str, instruments: Instruments
 ) -> Taken:
-    """What `take` answered to the same bundle, made anew. Raises NotFound."""
-    return Taken(code, await kept_records(session, principal, code, mapped, instruments), mapped, added=False)
+    """What `take` answered to the same bundle, made anew from its location. Raises NotFound."""
+    code, _, added = location.partition("#")
+    known = mapped.for_known_case() if added else mapped
+    records = await kept_records(session, principal, code, known, instruments)
+    return Taken(code, records, known, added=bool(added))
 
 
 async def kept_records(
@@ -99,7 +108,7 @@ async def _add(
     instruments: Instruments,
 ) -> Taken:
     case = await load(session, own(principal), principal.cells, code, instruments)
-    consent_service.check_recipients(mapped.case, case.tenant, instruments)
+    check_recipients(mapped.case, case.tenant, instruments)
     changes, touched = Changes(), []
     here = _same(case, mapped)
     for kind, record in case_service.records_of(mapped.case):
@@ -131,11 +140,16 @@ async def _add(
 
 
 def _recorded(case: LoadedCase, terms: GrantTerms) -> bool:
-    """Whether this consent is on record, valid or withdrawn: the same recipient, categories, basis and time."""
+    """Whether this consent is on record, valid or withdrawn: the same recipient, categories, basis and time.
+
+    One without a time is any that is otherwise the same: taken for a new one, it would give back what she took back.
+    """
     return any(
         isinstance(event, ConsentGiven)
-        and (event.terms.recipient, event.terms.categories, event.terms.basis, event.terms.given_at)
-        == (terms.recipient, terms.categories, terms.basis, terms.given_at)
+        and (event.terms.recipient, event.terms.categories, event.terms.basis)
+        == (terms.recipient, terms.categories, terms.basis)
+        # A time ahead of this clock was recorded as the time of recording.
+        and (terms.given_at is None or event.terms.given_at == min(terms.given_at, event.recorded_at))
         for event in case.events
     )
 

@@ -24,6 +24,7 @@ from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, save_document, setting_of
+from intake.service.recipients import check_recipients
 from intake.service.referrals import states
 
 INDEXED = ("mlc_number", "cnic", "hospital_record_number")
@@ -38,7 +39,7 @@ async def open_case(
     Raises UnknownCell, UnknownRecipient, UnknownPurpose. A missing consent is no error: the referral waits.
     """
     tenant = cell_of(principal, body.cell)
-    consent_service.check_recipients(body, tenant, instruments)
+    check_recipients(body, tenant, instruments)
     await changes_repository.hold_generation(session)
     code = new_code(PREFIX[Agency.INTAKE], instruments.randomness)
     await cases.add_case(session, tenant=tenant, code=code, now=now, presented_at=body.presented_at)

@@ -21,34 +21,16 @@ from amanat.consent import (
 from amanat.errors import FieldError, InvalidInput, NotFound
 from amanat.principal import Principal
 from intake import schemas
-from intake.errors import unknown_purpose, unknown_recipient
 from intake.repository import consents
 from intake.service import cases as case_service
 from intake.service.ages import adult_on, age_in_years, person_of
 from intake.service.changes import Changes, Referral
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, load, load_grants, plan_all, save, save_event, setting_of
+from intake.service.recipients import check_terms
 from intake.service.referrals import find_referral, states
 
 CLOCK_SKEW_S = 300
-
-
-def check_recipients(body: schemas.NewCase, cell: str, instruments: Instruments) -> None:
-    """Every recipient and purpose must be the directory's. Raises UnknownRecipient or UnknownPurpose."""
-    for number, terms in enumerate(body.consents):
-        check_terms(terms, f"/consents/{number}", cell, instruments)
-    for number, recipient in enumerate(body.referrals):
-        if not instruments.directory.serves(recipient.agency, recipient.organisation, cell):
-            raise unknown_recipient(f"/referrals/{number}")
-
-
-def check_terms(terms: GrantTerms, pointer: str, cell: str, instruments: Instruments) -> None:
-    """Raises UnknownRecipient or UnknownPurpose for one consent."""
-    recipient = terms.recipient
-    if not instruments.directory.serves(recipient.agency, recipient.organisation, cell):
-        raise unknown_recipient(f"{pointer}/recipient")
-    if terms.purpose is not None and terms.purpose != instruments.directory.purpose(recipient.agency):
-        raise unknown_purpose(f"{pointer}/purpose")
 
 
 async def add_grant(

@@ -50,9 +50,9 @@ def plan(
     for category in ended:
         referral = end(changes, referral, category, setting)
     if started and referral.state == "waiting_for_consent":
-        referral = _open(changes, referral, setting)
+        referral = _open(changes, referral, setting, "referral_opened")
     elif started and referral.state == "closed":
-        referral = _reopen(changes, referral, setting)
+        referral = _open(changes, referral, setting, "referral_reopened")
     for category in started:
         share = Share(category, referral.next_epoch(category), _until(grants, referral, category, setting))
         referral = replace(
@@ -168,7 +168,8 @@ def _decide(grants: frozenset[Grant], referral: Referral, setting: Setting) -> A
     )
 
 
-def _open(changes: Changes, referral: Referral, setting: Setting) -> Referral:
+def _open(changes: Changes, referral: Referral, setting: Setting, kind: str) -> Referral:
+    """The agency is told each time: after all was withdrawn, a new grant is news to it, and so are later kits."""
     event = ReferralOpened(
         referral=referral.code,
         organisation=referral.organisation,
@@ -177,16 +178,9 @@ def _open(changes: Changes, referral: Referral, setting: Setting) -> Referral:
         consent_version=referral.consent_version,
     )
     referral = _send(changes, replace(referral, state="open"), event, setting.new_id())
-    changes.timeline.append(_entry(setting.now, "referral_opened", referral))
-    changes.ledger.append(("referral_opened", referral.code, {"agency": referral.agency}))
+    changes.timeline.append(_entry(setting.now, kind, referral))
+    changes.ledger.append((kind, referral.code, {"agency": referral.agency}))
     return _announce_kits(changes, referral, setting)
-
-
-def _reopen(changes: Changes, referral: Referral, setting: Setting) -> Referral:
-    """A closed referral is known to the agency; kits that were opened in the meantime are not."""
-    changes.timeline.append(_entry(setting.now, "referral_reopened", referral))
-    changes.ledger.append(("referral_reopened", referral.code, {"agency": referral.agency}))
-    return _announce_kits(changes, replace(referral, state="open"), setting)
 
 
 def _announce_kits(changes: Changes, referral: Referral, setting: Setting) -> Referral:
