@@ -45,7 +45,7 @@ def up(
     ] = False,
 ) -> None:
     """Starts the stack and stays until Ctrl-C or SIGTERM, which leave no process."""
-    from amanat_local import supervisor  # noqa: PLC0415 - the servers' libraries are loaded by who starts servers
+    from amanat_local import supervisor
 
     if kind not in {"embedded", "real"}:
         raise typer.BadParameter("it is embedded or real", param_hint="--stack")
@@ -64,9 +64,9 @@ def up(
 
 
 def _foreground(kind: Kind, folder: Path, services: list[str] | None) -> None:
-    from amanat_local import supervisor  # noqa: PLC0415
-    from amanat_local.migrations import MigrationFailed  # noqa: PLC0415
-    from amanat_local.stack import Stack  # noqa: PLC0415
+    from amanat_local import supervisor
+    from amanat_local.migrations import MigrationFailed
+    from amanat_local.stack import Stack
 
     began = time.monotonic()
     with supervisor.stopped_by_signals():
@@ -90,7 +90,7 @@ def _foreground(kind: Kind, folder: Path, services: list[str] | None) -> None:
 
 
 def _detached(options: list[str], folder: Path) -> None:
-    from amanat_local import supervisor  # noqa: PLC0415
+    from amanat_local import supervisor
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = folder / "stack.log"
@@ -129,7 +129,7 @@ def _addresses(info: dict[str, Any]) -> Table:
 @stack.command()
 def down(folder: Folder = _FOLDER) -> None:
     """Stops the stack that runs in this folder; its data stays."""
-    from amanat_local import supervisor  # noqa: PLC0415
+    from amanat_local import supervisor
 
     try:
         with _told.status("stopping"):
@@ -143,8 +143,8 @@ def down(folder: Folder = _FOLDER) -> None:
 @stack.command()
 def status(folder: Folder = _FOLDER) -> None:
     """Shows processes, addresses and the realm's names. Exit code 1 when something does not run."""
-    from amanat_local import supervisor  # noqa: PLC0415
-    from amanat_local.spawn import born  # noqa: PLC0415
+    from amanat_local import supervisor
+    from amanat_local.spawn import born
 
     try:
         info = supervisor.described(folder)
@@ -168,7 +168,7 @@ def restart(
     name: Annotated[str, typer.Argument(help="A process, as `amanat stack status` names it.")], folder: Folder = _FOLDER
 ) -> None:
     """Restarts one process of the running stack and waits until it is ready."""
-    from amanat_local import supervisor  # noqa: PLC0415
+    from amanat_local import supervisor
 
     try:
         with _told.status(f"restarting {name}"):
@@ -183,7 +183,7 @@ def print_token(
     folder: Folder = _FOLDER,
 ) -> None:
     """Prints the access token of a client or a person of the running local stack."""
-    from amanat_local import supervisor, tokens  # noqa: PLC0415
+    from amanat_local import supervisor, tokens
 
     try:
         typer.echo(tokens.token(supervisor.described(folder), name))
@@ -206,9 +206,9 @@ def apply_realm(
     keys: Annotated[Path | None, typer.Option(help="A folder of the clients' public JWKs, <client>.json.")] = None,
 ) -> None:
     """Brings a Keycloak's realm up to date: clients of systems and services, roles, and on a local stack its people."""
-    from amanat_local import supervisor  # noqa: PLC0415
-    from amanat_local.realm import realm_of  # noqa: PLC0415
-    from amanat_local.realm_apply import KeycloakError, Server, apply, public_jwks  # noqa: PLC0415
+    from amanat_local import supervisor
+    from amanat_local.realm import realm_of
+    from amanat_local.realm_apply import KeycloakError, Server, apply, public_jwks
 
     try:
         if server:
