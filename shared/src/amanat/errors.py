@@ -68,7 +68,9 @@ class IdempotencyKeyInvalid(Refused):
 
 
 class BadCursor(Refused):
-    status, code = 400, "bad-cursor"
+    """422, as every other parameter that has the right form and does not fit."""
+
+    status, code = 422, "bad-cursor"
     title, title_ur = "The cursor is not one that this list gave out", "یہ نشانی اس فہرست کی دی ہوئی نہیں"
 
 

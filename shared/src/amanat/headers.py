@@ -13,13 +13,19 @@ from amanat.idempotency import check_key
 async def _idempotency_key(
     value: Annotated[
         str | None,
-        Header(alias="Idempotency-Key", description="1 to 255 visible ASCII characters, required, kept per client"),
+        Header(
+            alias="Idempotency-Key",
+            description="1 to 255 visible ASCII characters, required, kept per client",
+            json_schema_extra={"x-needed": "^[!-~]{1,255}$"},
+        ),
     ] = None,
 ) -> str:
     return check_key(value)
 
 
-async def _if_match(value: Annotated[str | None, Header(alias="If-Match")] = None) -> str:
+async def _if_match(
+    value: Annotated[str | None, Header(alias="If-Match", json_schema_extra={"x-needed": ""})] = None,
+) -> str:
     if not value:
         raise PreconditionRequired
     return value

@@ -119,12 +119,13 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 def _methods_at(app: FastAPI, path: str) -> list[str]:
+    exact: set[str] = set()
     found: set[str] = set()
     for context in iter_route_contexts(app.routes):
         pattern: Any = getattr(context, "path_regex", None)
         if context.methods and pattern is not None and pattern.match(path):
-            found |= context.methods
-    return sorted(found)
+            (exact if context.path == path else found).update(context.methods)
+    return sorted(exact or found)  # "/v1/cases/search" is documented as itself, and not as a case of that name
 
 
 def add_check(app: FastAPI, name: str, check: Check) -> None:

@@ -48,13 +48,14 @@ def _with_problems(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _document(operation: dict[str, Any]) -> None:
-    for parameter in operation.get("parameters", ()):
-        if parameter["name"] in _NEEDED:  # optional to FastAPI only so that their absence has a problem of its own
-            parameter.update(required=True, schema={"type": "string"})
+    needed = [parameter for parameter in operation.get("parameters", ()) if "x-needed" in parameter.get("schema", {})]
+    for parameter in needed:  # optional to FastAPI only so that their absence has a problem of its own
+        pattern = parameter["schema"]["x-needed"]
+        parameter.update(required=True, schema={"type": "string"} | ({"pattern": pattern} if pattern else {}))
     responses = operation["responses"]
     if "HTTPValidationError" in str(responses.get("422", "")):
         del responses["422"]
-    statuses = {500} | {_NEEDED[p["name"]] for p in operation.get("parameters", ()) if p["name"] in _NEEDED}
+    statuses = {500} | {_NEEDED[parameter["name"]] for parameter in needed}
     if operation.get("security"):
         statuses |= {401, 403, 429, 503}
     if operation.get("parameters"):

@@ -54,7 +54,7 @@ class Cursors:
         return base64.urlsafe_b64encode(self._cipher.encrypt(plain, [scope.encode()])).rstrip(b"=").decode()
 
     def decode(self, cursor: str, *, scope: str) -> Position:
-        """Raises BadCursor (400) for anything that `encode` did not give out for this scope."""
+        """Raises BadCursor (422) for anything that `encode` did not give out for this scope."""
         try:
             sealed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
             if not cursor or len(cursor) > 1000:

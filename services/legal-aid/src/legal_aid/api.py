@@ -40,7 +40,7 @@ Transaction = Annotated[AsyncSession, Depends(transaction(asking), scope="functi
 Code = Annotated[str, Depends(code_of(Agency.LEGAL_AID))]
 
 
-@router.get(PATH, responses=problems(400))
+@router.get(PATH)
 async def list_cases(
     response: Response,
     principal: Officer,

@@ -14,7 +14,7 @@ from amanat.principal import Principal
 async def page(
     session: AsyncSession, principal: Principal, path: str, cursor: str | None, limit: int, cursors: Cursors
 ) -> Feed:
-    """The organisation's referrals that arrived after the cursor. Raises BadCursor (400).
+    """The organisation's referrals that arrived after the cursor. Raises BadCursor (422).
 
     Arrivals are numbered in the order in which they become visible to an organisation (`handlers.referral_opened`),
     so a reader that keeps `resume` misses none.

@@ -18,7 +18,7 @@ router = APIRouter(tags=["referrals"])
 PATH = "/v1/referrals"
 
 
-@router.get(PATH, responses=problems(400))
+@router.get(PATH)
 async def list_referrals(
     response: Response,
     principal: Officer,
