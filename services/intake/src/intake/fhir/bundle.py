@@ -16,6 +16,11 @@ from intake.fhir.visit import patient_of, visit_of
 MOST_ENTRIES = 2_000
 _VERSION = re.compile(r";\s*fhirversion\s*=\s*\"?([^;\"\s]*)", re.IGNORECASE)
 _R4 = re.compile(r"4\.0(\.[0-9]+)?")
+_RESOURCE = {"resourceType", "id", "_id", "meta", "implicitRules", "_implicitRules", "language", "_language"}
+_IN_BUNDLE = _RESOURCE | {"identifier", "type", "_type", "timestamp", "_timestamp", "total", "_total", "link"}
+_IN_BUNDLE |= {"entry", "signature"}
+_IN_ENTRY = {"id", "_id", "extension", "modifierExtension", "link", "fullUrl", "_fullUrl", "resource", "search"}
+_IN_ENTRY |= {"request", "response"}
 # Where a resource says which encounter it belongs to.
 ENCOUNTER_ELEMENT: Mapping[str, str] = {"MedicationAdministration": "context", "MedicationStatement": "context"}
 
@@ -90,6 +95,7 @@ def _check_bundle(value: Json) -> None:
         _refuse(
             [Issue("not-supported", "implicit-rules", "Implicit rules are not followed here.", "Bundle.implicitRules")]
         )
+    _refuse(_unknown_names(value, _IN_BUNDLE, "Bundle"))
     entries = value.get("entry")
     if not isinstance(entries, list) or not entries:
         _refuse([Issue("required", "no-entries", "The bundle holds no entries.", "Bundle.entry")])
@@ -100,6 +106,7 @@ def _entry(index: int, value: Any, issues: list[Issue]) -> Entry | None:
     if not isinstance(value, Mapping):
         issues.append(Issue("structure", "not-r4", "The entry is not an object.", place))
         return None
+    issues += _unknown_names(value, _IN_ENTRY, place)
     request = first(value.get("request"))
     method = request.get("method")
     if method not in ("POST", "PUT"):
@@ -122,6 +129,12 @@ def _entry(index: int, value: Any, issues: list[Issue]) -> Entry | None:
     if full_url is not None and text(full_url) is None:
         issues.append(Issue("value", "not-r4", "The fullUrl is not a text.", f"{place}.fullUrl"))
     return Entry(index, text(full_url), kind, resource)
+
+
+def _unknown_names(value: Json, known: set[str], place: str) -> list[Issue]:
+    if value.keys() <= known:
+        return []
+    return [Issue("structure", "not-r4", "It holds an element that FHIR R4 does not have here.", place)]
 
 
 def _version_issue(version: str, place: str) -> Issue:
