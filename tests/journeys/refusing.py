@@ -1,0 +1,97 @@
+"""What a refusal must be, whatever was sent: clear, of its kind, without a word of the input, and without a trace."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from amanat_local import tokens
+from amanat_local.stack import Stack
+
+CANARY = "kanarienvogel"
+"""A word that no answer of the platform holds by itself."""
+FHIR = "application/fhir+json"
+PROBLEM = "application/problem+json"
+SETTLING_S = 20.0
+
+
+class Stranger:
+    """Sends what it is given to one service, with the token it is given; nothing is added but an idempotency key."""
+
+    def __init__(self, stack: Stack, service: str, client: str) -> None:
+        self._stack = stack
+        self._client = client
+        self._http = httpx.Client(base_url=stack.info["services"][service], timeout=60)
+
+    def post(self, path: str, body: bytes | dict[str, Any], **headers: str) -> httpx.Response:
+        """POST as JSON unless `content_type` says otherwise; `idempotency_key=""` sends none."""
+        sent = {
+            "Authorization": f"Bearer {tokens.token(self._stack.info, self._client)}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": uuid4().hex,
+        } | {name.replace("_", "-").title(): value for name, value in headers.items()}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self._http.post(path, content=content, headers={name: value for name, value in sent.items() if value})
+
+    def get(self, path: str, token: str) -> httpx.Response:
+        """GET with another token than its own."""
+        return self._http.get(path, headers={"Authorization": f"Bearer {token}"})
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def assert_refused(answer: httpx.Response, *statuses: int) -> None:
+    """A problem, or below /fhir an OperationOutcome, of one of these statuses, that does not hold the canary."""
+    assert answer.status_code in statuses, answer.text
+    assert CANARY not in answer.text.lower()
+    assert CANARY not in str(answer.headers).lower()
+    body = answer.json()
+    if answer.request.url.path.startswith("/fhir"):
+        assert answer.headers["content-type"].startswith(FHIR)
+        assert body["resourceType"] == "OperationOutcome"
+        assert all(issue["severity"] in {"fatal", "error"} for issue in body["issue"])
+        assert body["issue"]
+    else:
+        assert answer.headers["content-type"] == PROBLEM
+        assert body["status"] == answer.status_code
+        assert body["type"] == f"https://amanat.pk/problems/{body['code']}"
+        assert body["title"]
+        assert body["trace_id"]
+
+
+def counted(stack: Stack) -> dict[str, int]:
+    """The rows of every table of the cell's database, of all tenants: as superuser, whom no policy holds."""
+    assert stack.postgres is not None
+    tables = stack.postgres.sql(
+        "intake", "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+    ).split()
+    asked = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in tables)
+    lines = stack.postgres.sql("intake", asked).split()
+    return {table: int(count) for table, _, count in (line.partition("|") for line in lines)}
+
+
+@contextmanager
+def nothing_stored(stack: Stack) -> Iterator[None]:
+    """No table of the cell gains or loses a row. What earlier tests still have under way is let come to rest first."""
+    before = _at_rest(stack)
+    yield
+    assert counted(stack) == before
+
+
+def _at_rest(stack: Stack) -> dict[str, int]:
+    deadline = time.monotonic() + SETTLING_S
+    last = counted(stack)
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        now = counted(stack)
+        if now == last:
+            return now
+        last = now
+    raise AssertionError("the cell's tables do not come to rest")
