@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from amanat.contracts.custody import KitReceived, KitReleased
 from amanat.contracts.records import RECORDS
-from amanat.contracts.records.custody import Counterpart
+from amanat.contracts.records.custody import Attestation, Counterpart
+from intake.service.sweeps import sweep
 
 from .world import CANARY, FORENSICS, KARACHI, LAB, LAHORE, POLICE, SADDAR, World, consent
 
@@ -31,6 +32,10 @@ async def _kit(world: World, case: str) -> dict[str, Any]:
     return dict(kit)
 
 
+async def _sweep(world: World, *, hours: float) -> None:
+    await sweep(world.gate, world.gate_access, datetime.now(UTC) + timedelta(hours=hours), world.instruments)
+
+
 async def _gaps(world: World, case: str) -> list[str]:
     return [e["detail"]["gap"] for e in await world.timeline(case) if e["kind"] == "custody_gap"]
 
@@ -51,13 +56,38 @@ async def test_a_release_is_matched_by_the_receipt_of_whom_it_names(world: World
     assert CANARY not in str(await world.timeline(case))
 
 
-async def test_a_receipt_that_comes_first_is_a_gap_and_is_matched_late(world: World) -> None:
+async def test_a_receipt_that_is_heard_of_first_is_no_gap_once_its_release_is_known(world: World) -> None:
     case, referrals = await _case(world)
     await world.fact(POLICE, KitReceived(referral=referrals[POLICE], barcode=KIT, half=half("intake", KARACHI)))
     assert (await _kit(world, case))["gaps"] == ["receipt_without_release"]
     await world.post(f"/v1/kits/{KIT}/release", TO_SADDAR)
     assert (await _kit(world, case))["gaps"] == []
-    assert await _gaps(world, case) == ["receipt_without_release", "release_recorded_late"]
+    await _sweep(world, hours=48)
+    assert await _gaps(world, case) == []
+
+
+async def test_a_release_recorded_after_its_receipt_is_a_gap(world: World) -> None:
+    case, referrals = await _case(world)
+    earlier = Attestation(subject="s", token_id="t", at=datetime.now(UTC) - timedelta(minutes=10))
+    received = half("intake", KARACHI, attestation=earlier)
+    await world.fact(POLICE, KitReceived(referral=referrals[POLICE], barcode=KIT, half=received))
+    await world.post(f"/v1/kits/{KIT}/release", TO_SADDAR)
+    assert await _gaps(world, case) == ["release_recorded_late"]
+
+
+async def test_a_half_that_stays_alone_is_a_gap_on_the_timeline_once(world: World) -> None:
+    case, referrals = await _case(world)
+    await world.fact(POLICE, KitReceived(referral=referrals[POLICE], barcode=KIT, half=half("intake", KARACHI)))
+    await world.post(
+        f"/v1/kits/{KIT}/release", {"counterpart": {"agency": "forensics", "organisation": LAB}, "seal_number": "S1"}
+    )
+    await _sweep(world, hours=0)
+    assert await _gaps(world, case) == []
+    for _ in range(2):
+        await _sweep(world, hours=1)
+    assert await _gaps(world, case) == ["receipt_without_release"]
+    await _sweep(world, hours=25)
+    assert await _gaps(world, case) == ["receipt_without_release", "release_without_receipt"]
 
 
 async def test_a_broken_seal_and_another_seals_number_are_gaps(world: World) -> None:

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, insert, select
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.consent import Access
 from amanat.db import AnyRow
-from intake.models import custody_halves, custody_matches, kits
+from intake.models import custody_halves, custody_matches, kits, timeline
 from intake.repository.cases import own_only
 
 
@@ -82,10 +82,6 @@ async def oldest_open(
 
     The kit's case is locked by the caller, so that two receipts never take the same release.
     """
-    matched = exists().where(
-        custody_matches.c.tenant == custody_halves.c.tenant,
-        (custody_matches.c.release_id == custody_halves.c.id) | (custody_matches.c.receipt_id == custody_halves.c.id),
-    )
     statement = (
         select(custody_halves)
         .where(
@@ -96,7 +92,7 @@ async def oldest_open(
             custody_halves.c.holder_organisation == holder[1],
             custody_halves.c.counterpart_agency == counterpart[0],
             custody_halves.c.counterpart_organisation == counterpart[1],
-            ~matched,
+            ~_matched(),
         )
         .order_by(custody_halves.c.at, custody_halves.c.position)
         .limit(1)
@@ -108,4 +104,54 @@ async def add_match(session: AsyncSession, *, tenant: str, release: UUID, receip
     """Join a release with its receipt."""
     await session.execute(
         insert(custody_matches).values(tenant=tenant, release_id=release, receipt_id=receipt, matched_at=now)
+    )
+
+
+async def cases_with_unmatched(
+    session: AsyncSession, receipts_before: datetime, releases_before: datetime, limit: int
+) -> list[tuple[str, str]]:
+    """(tenant, case) of halves recorded before these times, unmatched and not yet on the timeline as such."""
+    statement = (
+        select(kits.c.tenant, kits.c.case_code)
+        .join(
+            custody_halves, and_(custody_halves.c.tenant == kits.c.tenant, custody_halves.c.barcode == kits.c.barcode)
+        )
+        .where(*_waiting_too_long(receipts_before, releases_before))
+        .distinct()
+        .limit(limit)
+    )
+    return [(row.tenant, row.case_code) for row in await session.execute(statement)]
+
+
+async def unmatched(
+    session: AsyncSession, tenant: str, case: str, receipts_before: datetime, releases_before: datetime
+) -> Sequence[AnyRow]:
+    """The same halves of one case, in the order in which the cell learned of them."""
+    statement = (
+        select(custody_halves)
+        .join(kits, and_(custody_halves.c.tenant == kits.c.tenant, custody_halves.c.barcode == kits.c.barcode))
+        .where(kits.c.tenant == tenant, kits.c.case_code == case, *_waiting_too_long(receipts_before, releases_before))
+        .order_by(custody_halves.c.position)
+    )
+    return (await session.execute(statement)).all()
+
+
+def _waiting_too_long(receipts_before: datetime, releases_before: datetime) -> tuple[ColumnElement[bool], ...]:
+    noted = exists().where(
+        timeline.c.tenant == kits.c.tenant,
+        timeline.c.case_code == kits.c.case_code,
+        timeline.c.kind == "custody_gap",
+        timeline.c.detail["attestation"].astext == cast(custody_halves.c.id, Text),
+    )
+    waits = or_(
+        and_(custody_halves.c.half == "receipt", custody_halves.c.recorded_at <= receipts_before),
+        and_(custody_halves.c.half == "release", custody_halves.c.recorded_at <= releases_before),
+    )
+    return (waits, ~_matched(), ~noted)
+
+
+def _matched() -> ColumnElement[bool]:
+    return exists().where(
+        custody_matches.c.tenant == custody_halves.c.tenant,
+        (custody_matches.c.release_id == custody_halves.c.id) | (custody_matches.c.receipt_id == custody_halves.c.id),
     )

@@ -1,10 +1,11 @@
 """Kits and custody: halves come from the cell's own tokens or as facts, and are matched here.
 
-A release names who should receive; a receipt matches the oldest open release of that barcode to it. A receipt without
-a release, or a release that comes after its receipt, is a gap: every holder is a future witness (DOMAIN.md, Custody).
+A release names who should receive; a receipt matches the oldest open release of that barcode to it. A half that stays
+without its other one, or a release recorded after its receipt, is a gap: every holder is a future witness
+(DOMAIN.md, Custody).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -29,6 +30,9 @@ from intake.service.loading import load, plan_all, save, setting_of
 from intake.service.sharing import announce_kit
 
 Half = Literal["release", "receipt"]
+SKEW = timedelta(minutes=1)
+"""Two services' clocks may differ by that much before an order of recording says anything."""
+UNMATCHED = {"release": "release_without_receipt", "receipt": "receipt_without_release"}
 OTHER: dict[Half, Half] = {"release": "receipt", "receipt": "release"}
 
 
@@ -160,12 +164,12 @@ async def record_half(
     if other is not None:
         release, receipt = (half_id, other.id) if half == "release" else (other.id, half_id)
         await custody.add_match(session, tenant=tenant, release=release, receipt=receipt, now=now)
-    if half == "receipt" and other is None:
-        entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="receipt_without_release"))
-    if half == "release" and other is not None:
-        entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="release_recorded_late"))
-    if other is not None and _seals_differ(body, open_half(other, instruments)):
-        entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_numbers_differ"))
+        before = open_half(other, instruments)
+        pair = (body, before) if half == "release" else (before, body)
+        if _recorded(pair[0], now) - _recorded(pair[1], now) > SKEW:
+            entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="release_recorded_late"))
+        if _seals_differ(body, before):
+            entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_numbers_differ"))
     if body.seal_intact is False:
         entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_broken"))
     await cases.add_timeline(session, tenant, case, entries)
@@ -184,6 +188,37 @@ def open_half(row: AnyRow, instruments: Instruments) -> CustodyHalf:
 def _seals_differ(one: CustodyHalf, other: CustodyHalf) -> bool:
     numbers = {half.seal_number.strip().upper() for half in (one, other) if half.seal_number is not None}
     return len(numbers) > 1
+
+
+async def note_unmatched(
+    session: AsyncSession, tenant: str, case: str, receipts_before: datetime, releases_before: datetime, now: datetime
+) -> None:
+    """Puts halves on the timeline that have waited too long for their other one, each once.
+
+    Not at once: the two holders report over different topics, and the later of two acts may be heard of first.
+    """
+    if await cases.lock_case(session, [tenant], case) is None:
+        return
+    rows = await custody.unmatched(session, tenant, case, receipts_before, releases_before)
+    entries = [
+        _entry(
+            now,
+            "custody_gap",
+            (Agency(row.holder_agency), row.holder_organisation),
+            barcode=row.barcode,
+            gap=UNMATCHED[row.half],
+            attestation=str(row.id),
+        )
+        for row in rows
+    ]
+    if entries:
+        await cases.add_timeline(session, tenant, case, entries)
+        await cases.touch_case(session, tenant, case)
+
+
+def _recorded(half: CustodyHalf, now: datetime) -> datetime:
+    """When its holder recorded it, by the attestation; what bears none is recorded now."""
+    return half.attestation.at if half.attestation is not None and half.attestation.at is not None else now
 
 
 def _entry(at: datetime, kind: str, holder: tuple[Agency, str], **detail: Any) -> dict[str, Any]:

@@ -15,12 +15,17 @@ from amanat.clocks import ClockRules, due
 from amanat.consent import Access
 from amanat.db import Database, is_transient
 from amanat.errors import NotFound
-from intake.repository import cases, keys
+from intake.repository import cases, custody, keys
+from intake.service import custody as custody_service
 from intake.service.changes import Changes
 from intake.service.instruments import Instruments
 from intake.service.loading import load, plan_all, save, setting_of
 
 BATCH = 100
+RECEIPT_WAITS = timedelta(minutes=5)
+"""How long a receipt may wait for its release to be heard of: both were reported, each over a topic of its own."""
+RELEASE_WAITS = timedelta(hours=24)
+"""How long a parcel may be on its way before its release without a receipt is a gap on the timeline."""
 SUPERSEDED_FOR = timedelta(days=1)
 """How long a replaced disclosure can still be opened: an agency may be that late in taking the newer one."""
 
@@ -56,6 +61,14 @@ async def sweep(database: Database, gate: Access, now: datetime, instruments: In
         async with database.transaction(()) as session:
             unheard = await keys.silent_cases(session, silent_since, BATCH)
         settled += await _each(database, "silence", unheard, silent)
+    unpaired = (now - RECEIPT_WAITS, now - RELEASE_WAITS)
+
+    async def custody_gap(session: AsyncSession, tenant: str, code: str) -> None:
+        await custody_service.note_unmatched(session, tenant, code, *unpaired, now)
+
+    async with database.transaction(()) as session:
+        waiting = await custody.cases_with_unmatched(session, *unpaired, BATCH)
+    settled += await _each(database, "custody", waiting, custody_gap)
     async with database.transaction(()) as session:
         await keys.retire_superseded(session, now - SUPERSEDED_FOR, BATCH)
     return settled
