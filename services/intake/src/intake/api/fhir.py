@@ -23,6 +23,24 @@ _OUTCOME = {
     "description": "Refused, with an OperationOutcome",
     "content": {fhir.MEDIA_TYPE: {"schema": {"type": "object"}}},
 }
+_EXAMPLE = {
+    "resourceType": "Bundle",
+    "type": "transaction",
+    "entry": [
+        {
+            "fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000001",
+            "resource": {
+                "resourceType": "Encounter",
+                "status": "arrived",
+                "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "EMER"},
+                "period": {"start": "2025-06-07T03:15:00+05:00"},
+            },
+            "request": {"method": "POST", "url": "Encounter"},
+        }
+    ],
+}
+"""The least that is a visit; more in docs/fhir.md."""
+_BUNDLE = {"schema": {"type": "object"}, "example": _EXAMPLE}
 Key = Annotated[
     str | None,
     Header(alias="Idempotency-Key", description="optional; without it the client and the bundle itself are the key"),
@@ -45,7 +63,7 @@ def refusal(refused: Refused, accept_language: str) -> Response:
     "/fhir",
     response_class=FhirResponse,
     responses=dict.fromkeys((400, 401, 403, 409, 413, 415, 422, 429, 503), _OUTCOME),
-    openapi_extra={"requestBody": {"required": True, "content": {fhir.MEDIA_TYPE: {"schema": {"type": "object"}}}}},
+    openapi_extra={"requestBody": {"required": True, "content": {fhir.MEDIA_TYPE: _BUNDLE}}},
 )
 async def take_bundle(request: Request, principal: Member, desk: AtDesk, key: Key = None) -> Response:
     """Take a FHIR R4 transaction Bundle of one visit: a new case, or more of a known one."""

@@ -23,11 +23,14 @@ System = Annotated[Principal, Depends(system)]
 Transaction = Annotated[AsyncSession, Depends(transaction(system), scope="function")]
 
 
-@router.post(PATH, status_code=201, response_model=schemas.SubscriptionCreated, responses=problems(409))
+@router.post(PATH, status_code=201, response_model=schemas.SubscriptionCreated, responses=problems(404, 409))
 async def create_subscription(
     body: schemas.NewSubscription, request: Request, principal: System, key: IdempotencyKey, desk: AtDesk
 ) -> Response:
-    """Subscribe an address to events; it must echo a challenge before any is sent."""
+    """Subscribe an address to events; it must echo a challenge before any is sent.
+
+    404 when the key came before, and what it made is removed since.
+    """
     allow_private: bool = request.app.state.settings.webhook_allow_private
 
     async def effect(session: AsyncSession) -> Created[schemas.SubscriptionCreated]:
