@@ -1,4 +1,4 @@
-"""What agencies report: it takes effect at the cell, and goes on only under others' grants, never back to its author."""
+"""What agencies report takes effect at the cell, and goes on only under others' grants, never back to its author."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A look is on record before the answer; a refusal tells nothing, and nothing personal stands outside sealed columns."""
+"""A look is on record before the answer; a refusal tells nothing; nothing personal stands outside sealed columns."""
 
 from __future__ import annotations
 
@@ -161,4 +161,4 @@ async def test_nothing_personal_stands_in_any_table_header_log_or_ledger(
     output = capsys.readouterr()
     for canary in (CANARY, ADULT["cnic"], case, *referrals.values()):
         assert canary not in output.out + output.err
-    assert CANARY not in json.dumps((await world.timeline(case)))
+    assert CANARY not in json.dumps(await world.timeline(case))

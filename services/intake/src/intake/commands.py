@@ -41,6 +41,8 @@ def rotate(
         done = _run(settings, lambda db, made: rotation.rotate(db, kek, made.kek, made, now=_now))
     except GateClosed:
         _stop("the gate is closed after a restore; `amanat gate reopen` replaces every key")
+    except rotation.AlreadyRotating:
+        _stop("another rotation is under way")
     if quiet:
         typer.echo(done.generation)
         return

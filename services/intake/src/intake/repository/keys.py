@@ -13,6 +13,8 @@ from amanat.db import AnyRow
 from intake.models import clocks, keys, leases, referrals, request_secrets, rotations, shares
 from intake.repository.changes import KEY_FENCE
 
+ROTATION = 4_246_002  # advisory lock: one rotation at a time
+
 
 async def lock_for_lease(
     session: AsyncSession, agency: str, organisation: str, purpose: str, code: str
@@ -135,6 +137,17 @@ async def left_below(session: AsyncSession, generation: int) -> int:
     """How many secrets are still sealed to an older generation."""
     statement = select(func.count()).select_from(request_secrets).where(request_secrets.c.generation < generation)
     return int((await session.execute(statement)).scalar_one())
+
+
+async def only_rotation(session: AsyncSession) -> bool:
+    """Whether no other rotation runs; until this transaction ends none begins."""
+    statement = text("SELECT pg_try_advisory_xact_lock(:rotation)")
+    return bool((await session.execute(statement, {"rotation": ROTATION})).scalar_one())
+
+
+async def stay(session: AsyncSession) -> None:
+    """A statement that does nothing, so that a transaction that only holds a lock is not ended as idle."""
+    await session.execute(text("SELECT 1"))
 
 
 async def begin_rotation(session: AsyncSession, generation: int, now: datetime) -> None:

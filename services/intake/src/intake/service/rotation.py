@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from amanat.db import AnyRow, Database
 from amanat.kek import KekPrivate, KekPublic, RequestSecret, unwrap
 from amanat.sealing import DataKey
@@ -29,6 +31,10 @@ class Rotated:
     generation: int
     rewrapped: int
     destroyed: tuple[int, ...]
+
+
+class AlreadyRotating(RuntimeError):
+    """Another rotation is under way."""
 
 
 class StillInUse(RuntimeError):
@@ -57,7 +63,10 @@ async def rotate_if_due(
         closed = await restorations.open_request(session) is not None
     if closed or now() - last < every:
         return None
-    return await rotate(database, kek, public, instruments, now=now)
+    try:
+        return await rotate(database, kek, public, instruments, now=now)
+    except AlreadyRotating:
+        return None
 
 
 async def rotate(
@@ -70,37 +79,52 @@ async def rotate(
 ) -> Rotated:
     """Makes a generation, rewraps every live key under it, destroys all older ones. Safe to interrupt and repeat.
 
-    Raises StillInUse; GateClosed after a restore, when old wraps may lead to generations that are gone: reopening
-    replaces them all.
+    Raises StillInUse; AlreadyRotating; GateClosed after a restore, when old wraps may lead to generations that are
+    gone: reopening replaces them all.
     """
-    async with database.transaction(()) as session:
-        if await restorations.open_request(session) is not None:
+    async with database.transaction(()) as alone:
+        if not await keys.only_rotation(alone):
+            raise AlreadyRotating
+        if await restorations.open_request(alone) is not None:
             raise GateClosed
-    generation = await asyncio.to_thread(kek.create)
-    async with database.transaction(()) as session:
-        # Whoever minted under the old generation has committed when this is granted; who comes later reads the new.
-        await keys.fence_minting(session)
-        await keys.begin_rotation(session, generation, now())
+        generation = await asyncio.to_thread(kek.create)
+        async with database.transaction(()) as session:
+            # Whoever minted under the old generation has committed when this is granted; who comes later reads the new.
+            await keys.fence_minting(session)
+            await keys.begin_rotation(session, generation, now())
+        rewrapped = await _rewrap_all(database, alone, kek, public, instruments, generation)
+        destroyed = tuple(alive for alive in kek.generations() if alive < generation)
+        for retired in destroyed:
+            kek.destroy(retired)
+        async with database.transaction(()) as session:
+            await keys.end_rotation(session, generation, now())
+    return Rotated(generation, rewrapped, destroyed)
+
+
+async def _rewrap_all(
+    database: Database,
+    alone: AsyncSession,
+    kek: KekPrivate,
+    public: KekPublic,
+    instruments: Instruments,
+    generation: int,
+) -> int:
+    """Moves every live key; returns how many. Raises StillInUse."""
     rewrapped = 0
     for _ in range(WAITS):
         while moved := await _rewrap_some(database, kek, public, instruments, generation):
             rewrapped += moved
+            await keys.stay(alone)
         async with database.transaction(()) as session:
             await keys.drop_unused_secrets(session, below=generation)
         async with database.transaction(()) as session:
             left = await keys.left_below(session, generation)
         if not left:
-            break
+            return rewrapped
         # A withdrawal under way holds its keys and their secret a moment longer.
+        await keys.stay(alone)
         await asyncio.sleep(WAIT_S)
-    else:
-        raise StillInUse("keys of an older generation are left")
-    destroyed = tuple(alive for alive in kek.generations() if alive < generation)
-    for retired in destroyed:
-        kek.destroy(retired)
-    async with database.transaction(()) as session:
-        await keys.end_rotation(session, generation, now())
-    return Rotated(generation, rewrapped, destroyed)
+    raise StillInUse("keys of an older generation are left")
 
 
 async def _rewrap_some(
@@ -124,6 +148,8 @@ async def _rewrap_some(
             # One new secret per cell and batch: an old secret is never carried over (amanat.kek).
             if row.tenant not in secrets:
                 fresh = secrets[row.tenant] = RequestSecret.new(public, instruments.randomness)
+                if fresh.generation < generation:
+                    raise StillInUse("the public half of the new generation is not where this process reads it")
                 await keys.add_secret(
                     session,
                     secret_id=fresh.secret_id,

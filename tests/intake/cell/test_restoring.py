@@ -1,0 +1,262 @@
+"""After a restore the gate leases nothing until agencies have told what was withdrawn since the backup."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from typer.testing import CliRunner
+
+from amanat.categories import Agency
+from amanat.contracts.disclosures import CategoryWithdrawn, TombstonesRequested
+from amanat.contracts.withdrawals import Tombstone, TombstonesReported
+from intake import commands
+from intake.service import restoring
+from intake.settings import GateSettings
+
+from .world import FORENSICS, LEGAL, POLICE, World, body_of, consent
+
+AGENCIES = (POLICE, FORENSICS, LEGAL)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _close(world: World) -> UUID:
+    async with world.gate.transaction(()) as session:
+        return await restoring.close(session, _now(), world.instruments)
+
+
+async def _reopen(world: World, *without: str) -> int:
+    return await restoring.reopen(world.gate, world.gate_access, _now, world.instruments, without)
+
+
+async def _answer(world: World, request: UUID, agency: Agency, tombstones: Sequence[Tombstone] = ()) -> None:
+    await world.fact(agency, TombstonesReported(request_id=request, tombstones=tuple(tombstones)))
+
+
+def _held(rows: Sequence[Any]) -> list[Tombstone]:
+    """What an agency keeps of these tombstones."""
+    told = [body_of(row) for row in rows if row.type == CategoryWithdrawn.type]
+    names = ("referral", "organisation", "category", "epoch", "withdrawn_at")
+    return [Tombstone(**{name: each[name] for name in names}) for each in told]
+
+
+@pytest.fixture
+def backups(world: World, postgres: Any) -> Any:
+    """`take()` copies the database; `restore()` puts the copy in its place, as a dump would."""
+    tables = (
+        "cases", "case_index", "records", "consent_events", "referrals", "shares", "request_secrets", "keys", "leases",
+        "kits", "clocks", "timeline", "outbox", "restorations", "restoration_answers", "rotations", "inbox",
+    )  # fmt: skip
+
+    class Backups:
+        def take(self) -> None:
+            postgres.sql(
+                "intake",
+                "DROP SCHEMA IF EXISTS backup CASCADE",
+                "CREATE SCHEMA backup",
+                *(f"CREATE TABLE backup.{table} AS TABLE public.{table}" for table in tables),
+            )
+
+        def restore(self) -> None:
+            postgres.sql(
+                "intake",
+                "TRUNCATE " + ", ".join(tables) + " CASCADE",
+                *(f"INSERT INTO public.{t} OVERRIDING SYSTEM VALUE TABLE backup.{t}" for t in tables),
+                *(
+                    f"SELECT setval(pg_get_serial_sequence('public.{t}', '{column}'), 1000000)"
+                    for t, column in (("outbox", "id"), ("timeline", "position"), ("records", "position"),
+                                      ("consent_events", "position"))
+                ),
+            )  # fmt: skip
+
+    yield Backups()
+    postgres.sql("intake", "DROP SCHEMA IF EXISTS backup CASCADE")
+
+
+async def test_a_closed_gate_answers_503_and_never_an_empty_lease(world: World) -> None:
+    _, referrals = await world.open_case(consent(POLICE, "identity"))
+    await _close(world)
+    for code in (referrals[POLICE], "P-0000-0000-0"):
+        answer = await world.lease(POLICE, code)
+        assert (answer.status_code, answer.json()["code"]) == (503, "gate-closed")
+        assert answer.headers["Retry-After"]
+    assert await world.rows("SELECT 1 FROM leases") == []
+
+
+async def test_closing_asks_every_agency_once(world: World) -> None:
+    request = await _close(world)
+    rows = await world.outbox("*")
+    assert {row.topic for row in rows} == {f"disclosures.{agency}" for agency in AGENCIES}
+    assert {row.type for row in rows} == {TombstonesRequested.type}
+    assert {body_of(row)["request_id"] for row in rows} == {str(request)}
+    with pytest.raises(restoring.AlreadyClosed):
+        await _close(world)
+
+
+async def test_it_stays_closed_until_all_three_have_answered(world: World) -> None:
+    with pytest.raises(restoring.StillOpen):
+        await _reopen(world)
+    _, referrals = await world.open_case(consent(POLICE, "identity"))
+    request = await _close(world)
+    for number, agency in enumerate(AGENCIES):
+        with pytest.raises(restoring.Unanswered) as refused:
+            await _reopen(world)
+        assert refused.value.agencies == set(AGENCIES[number:])
+        assert (await world.lease(POLICE, referrals[POLICE])).status_code == 503
+        await _answer(world, request, agency)
+    assert await _reopen(world) == 1
+    given = await world.leased(POLICE, referrals[POLICE])
+    assert [key["epoch"] > 1000 for key in given["keys"]] == [True]
+    assert set(await world.readable(POLICE, referrals[POLICE])) == {"identity"}
+
+
+async def test_what_she_took_back_after_the_backup_stays_taken_back(world: World, backups: Any) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"), consent(LEGAL, "incident"))
+    police = referrals[POLICE]
+    backups.take()
+    await world.withdraw(case, await world.consent_of(case, POLICE), "incident")
+    held = _held(await world.outbox(police))
+    disclosed = await world.disclosed(police)
+    backups.restore()
+    assert {key["category"] for key in (await world.leased(POLICE, police))["keys"]} == {"identity", "incident"}
+    request = await _close(world)
+    await _answer(world, request, POLICE, held)
+    await _answer(world, request, FORENSICS)
+    await _answer(world, request, LEGAL)
+    await _reopen(world)
+    assert set(await world.readable(POLICE, police)) == {"identity"}
+    assert set(await world.readable(LEGAL, referrals[LEGAL])) == {"incident"}
+    given = await world.leased(POLICE, police)
+    assert not {key["key_id"] for key in given["keys"]} & {body_of(row)["key_id"] for row in disclosed}
+    newest = (await world.disclosed(police))[-1]
+    assert newest.seq > 1_000_000
+    kinds = [entry["kind"] for entry in await world.timeline(case)]
+    assert "withdrawal_recovered" in kinds
+    shown = (await world.get(f"/v1/cases/{case}/consents")).json()
+    assert [ending["category"] for ending in shown["endings"]] == ["incident"]
+
+
+async def test_a_court_order_that_had_ended_by_then_does_not_come_back_and_a_consent_given_since_stands(
+    world: World, backups: Any
+) -> None:
+    order = consent(POLICE, "incident", basis="court_order", basis_reference="Order 7", deciders=[])
+    case, referrals = await world.open_case(order, consent(POLICE, "identity"))
+    police = referrals[POLICE]
+    backups.take()
+    shown = (await world.get(f"/v1/cases/{case}/consents")).json()["consents"]
+    for each in shown:
+        await world.withdraw(case, each["consent"])
+    held = _held(await world.outbox(police))
+    backups.restore()
+    request = await _close(world)
+    await world.post(f"/v1/cases/{case}/consents", consent(POLICE, "identity"))
+    await _answer(world, request, POLICE, held)
+    await _reopen(world, "forensics", "legal-aid")
+    assert set(await world.readable(POLICE, police)) == {"identity"}
+
+
+async def test_a_tombstone_that_is_known_already_changes_nothing(world: World) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity"))
+    await world.withdraw(case, await world.consent_of(case, POLICE))
+    held = _held(await world.outbox(referrals[POLICE]))
+    await world.post(f"/v1/cases/{case}/consents", consent(POLICE, "identity"))
+    request = await _close(world)
+    await _answer(world, request, POLICE, held)
+    assert len(await world.rows("SELECT 1 FROM consent_events WHERE kind = 'withdrawn'")) == 1
+    await _reopen(world, "forensics", "legal-aid")
+    assert set(await world.readable(POLICE, referrals[POLICE])) == {"identity"}
+
+
+async def test_without_an_agency_it_reopens_and_that_agencys_late_word_still_takes_effect(
+    world: World, backups: Any
+) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
+    police = referrals[POLICE]
+    backups.take()
+    await world.withdraw(case, await world.consent_of(case, POLICE), "incident")
+    held = _held(await world.outbox(police))
+    backups.restore()
+    request = await _close(world)
+    await _answer(world, request, FORENSICS)
+    await _answer(world, request, LEGAL)
+    await _reopen(world, "police-link")
+    assert set(await world.readable(POLICE, police)) == {"identity", "incident"}
+    await _answer(world, request, POLICE, held)
+    assert set(await world.readable(POLICE, police)) == {"identity"}
+
+
+async def test_an_agency_speaks_only_of_its_own_organisations_referrals(world: World) -> None:
+    _, referrals = await world.open_case(consent(POLICE, "identity"), consent(LEGAL, "identity"))
+    request = await _close(world)
+    made_up = {"category": "identity", "epoch": 9, "withdrawn_at": _now().isoformat()}
+    await _answer(
+        world,
+        request,
+        FORENSICS,
+        [
+            Tombstone(referral=referrals[POLICE], organisation="station-saddar", **made_up),
+            Tombstone(referral=referrals[LEGAL], organisation="lab-karachi", **made_up),
+            Tombstone(referral="F-0000-0000-0", organisation="lab-karachi", **made_up),
+        ],
+    )
+    assert await world.rows("SELECT 1 FROM consent_events WHERE kind = 'withdrawn'") == []
+    await _answer(
+        world, request, POLICE, [Tombstone(referral=referrals[POLICE], organisation="station-clifton", **made_up)]
+    )
+    assert await world.rows("SELECT 1 FROM consent_events WHERE kind = 'withdrawn'") == []
+    assert await world.parked() == []
+
+
+async def test_tombstones_that_nobody_asked_for_are_parked(world: World) -> None:
+    await _answer(world, world.instruments.new_id(), POLICE)
+    assert await world.parked() == ["NotRequested"]
+
+
+async def test_withdrawals_and_consents_go_on_while_the_gate_is_closed(world: World) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
+    request = await _close(world)
+    assert (await world.withdraw(case, await world.consent_of(case, POLICE), "incident")).status_code == 200
+    assert (await world.post(f"/v1/cases/{case}/consents", consent(LEGAL, "incident"))).status_code == 201
+    for agency in AGENCIES:
+        await _answer(world, request, agency)
+    await _reopen(world)
+    assert set(await world.readable(POLICE, referrals[POLICE])) == {"identity"}
+
+
+async def test_what_expired_meanwhile_gets_no_new_epoch(world: World) -> None:
+    soon = _now() + timedelta(seconds=1)
+    _, referrals = await world.open_case(consent(POLICE, "identity", expires_at=soon.isoformat()))
+    await _close(world)
+    await asyncio.sleep(1.1)
+    await _reopen(world, *AGENCIES)
+    assert (await world.leased(POLICE, referrals[POLICE]))["keys"] == []
+
+
+async def test_the_commands_close_tell_and_reopen(world: World, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = world.settings.model_copy(update={"database_url": postgres.url("intake_gate", "intake")})
+    monkeypatch.setattr(GateSettings, "load", classmethod(lambda _: settings))
+
+    async def run(*words: str) -> Any:
+        return await asyncio.to_thread(CliRunner().invoke, commands.gate, list(words))
+
+    assert "never restored" in (await run("status")).output
+    assert (await run("reopen")).exit_code == 1
+    assert (await run("restored")).exit_code == 0
+    assert (await run("restored")).exit_code == 1
+    refused = await run("reopen", "--without", "police-link")
+    assert refused.exit_code == 1
+    assert "forensics, legal-aid" in refused.output
+    assert (await run("reopen", "--without", "a-stranger")).exit_code == 1
+    told = (await run("status")).output
+    assert "closed since" in told
+    assert "police-link: no answer yet" in told
+    words = [word for agency in AGENCIES for word in ("--without", str(agency))]
+    assert (await run("reopen", *words)).exit_code == 0
+    assert (await run("status")).output.startswith("open; restored")
