@@ -9,6 +9,9 @@ from fastapi import Depends, Header
 from amanat.errors import PreconditionRequired
 from amanat.idempotency import check_key
 
+KEY_PATTERN = "^[!-~]{1,255}$"
+"""What `check_key` takes, as the OpenAPI document says it."""
+
 
 async def _idempotency_key(
     value: Annotated[
@@ -16,7 +19,7 @@ async def _idempotency_key(
         Header(
             alias="Idempotency-Key",
             description="1 to 255 visible ASCII characters, required, kept per client",
-            json_schema_extra={"x-needed": "^[!-~]{1,255}$"},
+            json_schema_extra={"x-needed": KEY_PATTERN},
         ),
     ] = None,
 ) -> str:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from amanat import telemetry
 from amanat.errors import Refused
+from amanat.headers import KEY_PATTERN
 from amanat.idempotency import Done, check_key, once
 from amanat.problems import prefers_urdu
 from intake import fhir
@@ -43,7 +44,11 @@ _EXAMPLE = {
 _BUNDLE = {"schema": {"type": "object"}, "example": _EXAMPLE}
 Key = Annotated[
     str | None,
-    Header(alias="Idempotency-Key", description="optional; without it the client and the bundle itself are the key"),
+    Header(
+        alias="Idempotency-Key",
+        description="optional; without it the client and the bundle itself are the key",
+        json_schema_extra={"pattern": KEY_PATTERN},
+    ),
 ]
 
 
@@ -62,7 +67,7 @@ def refusal(refused: Refused, accept_language: str) -> Response:
 @router.post(
     "/fhir",
     response_class=FhirResponse,
-    responses=dict.fromkeys((400, 401, 403, 409, 413, 415, 422, 429, 503), _OUTCOME),
+    responses=dict.fromkeys((400, 401, 403, 409, 413, 415, 422, 429, 500, 503), _OUTCOME),
     openapi_extra={"requestBody": {"required": True, "content": {fhir.MEDIA_TYPE: _BUNDLE}}},
 )
 async def take_bundle(request: Request, principal: Member, desk: AtDesk, key: Key = None) -> Response:
