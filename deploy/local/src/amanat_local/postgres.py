@@ -35,6 +35,8 @@ _SETTINGS = {
     "password_encryption": "scram-sha-256",
     "max_connections": "200",
     "shared_buffers": "128MB",
+    # Which of a withdrawal and a read came first can be asked of the database afterwards.
+    "track_commit_timestamp": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
     # An error's text, detail and statement may quote a row: personal data stays out of the log (law 9).
