@@ -47,11 +47,13 @@ async def add(
     category: str | None = None,
     epoch: int | None = None,
     organisation: str | None = None,
+    traced: bool = True,
 ) -> None:
     """Saves an event to be published after this transaction commits; the key is the event's referral.
 
     `seq` is assigned by the caller under the referral's row lock. `category`, `epoch` and `organisation` are the
-    event's own when not given. `source` names the sender, `/intake` for instance. `now` has a time zone.
+    event's own when not given. `traced=False` leaves the trace context out: where one request writes to several
+    agencies, a trace that they all saw would tell that their pseudonyms are one case (law 3). `source` names the sender, `/intake` for instance. `now` has a time zone.
     """
     category = category if category is not None else getattr(event, "category", None)
     epoch = epoch if epoch is not None else getattr(event, "epoch", None)
@@ -69,7 +71,7 @@ async def add(
         headers["ce_seq"] = str(seq)
     if organisation:
         headers["ce_organisation"] = organisation
-    if trace := traceparent():
+    if traced and (trace := traceparent()):
         headers["traceparent"] = trace
     await session.execute(
         insert(outbox).values(

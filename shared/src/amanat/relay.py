@@ -18,12 +18,13 @@ from uuid import uuid4
 import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import BigInteger, Text
 
 from amanat.db import Database, is_transient
 from amanat.kafka import Outgoing, Published
+from amanat.outbox import WITHDRAWN
 from amanat.tables import outbox, relay_lease
 
 POLL_S = 0.25
@@ -41,7 +42,11 @@ _UNPUBLISHED = (
         outbox.c.published_at.is_(None),
         outbox.c.cancelled_at.is_(None),
         outbox.c.topic != func.all(bindparam("topics", type_=ARRAY(Text))),
-        func.coalesce(outbox.c.key, "") != func.all(bindparam("keys", type_=ARRAY(Text))),
+        # A withdrawal is never held back by an earlier row of its key: consumers compare epochs, not arrivals.
+        or_(
+            outbox.c.type == WITHDRAWN,
+            func.coalesce(outbox.c.key, "") != func.all(bindparam("keys", type_=ARRAY(Text))),
+        ),
         outbox.c.id != func.all(bindparam("unmarked", type_=ARRAY(BigInteger))),
     )
     .order_by(outbox.c.id)

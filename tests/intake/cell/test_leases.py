@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from amanat.principal import Principal
-from intake.service import consents, leasing
+from intake.service import leasing, withdrawals
 from intake.service.sweeps import sweep
 
 from .world import CLIFTON, FORENSICS, KARACHI, LEGAL, POLICE, SADDAR, World, consent, principal
@@ -132,9 +132,9 @@ async def test_a_lease_waits_for_a_withdrawal_under_way_and_gets_nothing(world: 
     case, referrals = await world.open_case(consent(POLICE, "identity"))
     hers = await world.consent_of(case, POLICE)
     async with world.main.transaction((KARACHI,)) as session:
-        body = consents.schemas.Withdrawal()
-        await consents.withdraw(
-            session, principal(), case, consents.UUID(hers), body, datetime.now(UTC), world.instruments
+        body = withdrawals.schemas.Withdrawal()
+        await withdrawals.withdraw(
+            session, principal(), case, withdrawals.UUID(hers), body, datetime.now(UTC), world.instruments
         )
         asking = asyncio.create_task(world.leased(POLICE, referrals[POLICE]))
         await asyncio.sleep(0.4)

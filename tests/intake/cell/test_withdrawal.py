@@ -13,7 +13,7 @@ from sqlalchemy import text
 from amanat.contracts.disclosures import CategoryWithdrawn
 from amanat.contracts.withdrawals import TombstoneConfirmed
 from intake.repository import keys as key_repository
-from intake.service import consents
+from intake.service import withdrawals
 from intake.service.sweeps import sweep
 
 from .world import FORENSICS, LEGAL, POLICE, SADDAR, World, body_of, consent, principal
@@ -206,9 +206,9 @@ async def test_a_consent_recorded_by_a_process_whose_clock_runs_ahead_does_not_e
     case, referrals = await world.open_case(consent(POLICE, "identity"), consent(LEGAL, "identity"))
     hers = await world.consent_of(case, LEGAL)
     behind = datetime.now(UTC) - timedelta(minutes=2)
-    body = consents.schemas.Withdrawal()
+    body = withdrawals.schemas.Withdrawal()
     async with world.main.transaction(("arcc-karachi",)) as session:
-        await consents.withdraw(session, principal(), case, UUID(hers), body, behind, world.instruments)
+        await withdrawals.withdraw(session, principal(), case, UUID(hers), body, behind, world.instruments)
     assert await _keys(world, referrals[LEGAL]) == []
     assert await _keys(world, referrals[POLICE]) == ["identity"]
 
@@ -219,3 +219,24 @@ async def test_an_unknown_consent_and_a_foreign_case_are_one_404(world: World, w
     hers = await world.consent_of(case, POLICE)
     answer = await world.withdraw(case, hers if who == "arcc-lahore" else str(uuid4()), cell=who)
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_a_category_that_is_not_in_the_named_consent_is_no_withdrawal(world: World) -> None:
+    case, _ = await world.open_case(consent(POLICE, "incident"), consent(FORENSICS, "examination"))
+    answer = await world.withdraw(case, await world.consent_of(case, POLICE), "examination")
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"pointer": "/categories", "code": "not-in-consent", "message": "not in this consent"}
+    ]
+
+
+async def test_an_old_consent_written_down_again_revives_nothing(world: World) -> None:
+    given = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    case, referrals = await world.open_case(consent(POLICE, "incident", given_at=given))
+    await world.withdraw(case, await world.consent_of(case, POLICE), "incident")
+    again = await world.post(f"/v1/cases/{case}/consents", consent(POLICE, "incident", "identity", given_at=given))
+    assert again.status_code == 422
+    assert again.json()["errors"][0]["code"] == "withdrawn-since"
+    assert await world.readable(POLICE, referrals[POLICE]) == {}
+    asked_anew = await world.post(f"/v1/cases/{case}/consents", consent(POLICE, "incident"))
+    assert asked_anew.status_code == 201

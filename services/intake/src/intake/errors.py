@@ -8,6 +8,7 @@ __all__ = [
     "GateClosed",
     "KitExists",
     "OneIdentifier",
+    "TooMuchInOneCategory",
     "UnknownCell",
     "UnknownPurpose",
     "UnknownRecipient",
@@ -38,6 +39,12 @@ class GateClosed(Unavailable):
     code = "gate-closed"
     title = "The gate is closed after a restore; try again"
     title_ur = "بحالی کے بعد گیٹ ابھی بند ہے؛ دوبارہ کوشش کریں"
+
+
+class TooMuchInOneCategory(Refused):
+    status, code = 422, "too-much-in-one-category"
+    title = "One category of this case would grow beyond what can be sent at once; shorten its records"
+    title_ur = "اس کیس کے ایک زمرے کا متن حد سے بڑھ جائے گا؛ اندراجات مختصر کیجیے"
 
 
 class UnknownCell(Refused):

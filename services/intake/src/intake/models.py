@@ -145,6 +145,7 @@ keys = Table(
     Column("referral", Text, ForeignKey("referrals.code"), nullable=False),
     Column("category", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
     Column("secret_id", Uuid, ForeignKey("request_secrets.id"), nullable=False),
     Column("wrap", LargeBinary, nullable=False),
     Column("created_at", Instant, nullable=False),

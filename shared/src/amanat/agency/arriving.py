@@ -124,8 +124,12 @@ async def all_tombstones(session: AsyncSession) -> Sequence[AnyRow]:
     return (await session.execute(select(tombstones).order_by(*tombstones.primary_key.columns))).all()
 
 
+class KitElsewhere(Exception):
+    """The barcode belongs to another referral of this organisation."""
+
+
 async def put_kit(session: AsyncSession, event: KitAnnounced) -> bool:
-    """Whether the kit is new here. Raises LookupError if the barcode belongs to another referral of this tenant."""
+    """Whether the kit is new here. Raises KitElsewhere if the barcode belongs to another referral of this tenant."""
     added = await session.scalar(
         insert(kits)
         .values(
@@ -143,5 +147,5 @@ async def put_kit(session: AsyncSession, event: KitAnnounced) -> bool:
         select(kits.c.referral).where(kits.c.tenant == event.organisation, kits.c.barcode == event.barcode)
     )
     if known != event.referral:
-        raise LookupError("a kit of that barcode belongs to another referral")
+        raise KitElsewhere("a kit of that barcode belongs to another referral")
     return False

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+import structlog
+from prometheus_client import Counter
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -36,6 +38,9 @@ from amanat.contracts.disclosures import (
 from amanat.contracts.withdrawals import Tombstone, TombstoneConfirmed, TombstonesReported
 from amanat.inbox import Handler
 from amanat.received import Received
+
+_KIT_CONFLICTS = Counter("amanat_kit_conflicts_total", "Kits announced under a barcode of another referral")
+_log = structlog.get_logger(__name__)
 
 NEVER_PARK = frozenset({CategoryWithdrawn.type, TombstonesRequested.type})
 EVERYBODY = "*"
@@ -131,7 +136,14 @@ class _Effects:
         now = self.now()
         for each in events:
             event = _addressed(each, KitAnnounced)
-            if await arriving.put_kit(session, event):
+            try:
+                new = await arriving.put_kit(session, event)
+            except arriving.KitElsewhere:
+                # Two cells used one serial: an alarm for people, and no reason to hold back the second survivor's case.
+                _KIT_CONFLICTS.inc()
+                _log.error("kit_announced_twice", referral=event.referral)
+                continue
+            if new:
                 for hook in self.hooks.kit_announced:
                     await hook(session, event.referral, event.organisation, event.barcode, now)
 

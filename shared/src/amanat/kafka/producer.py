@@ -23,6 +23,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from prometheus_client import Counter
 
 from amanat.kafka.access import KafkaAccess, access, stopped
+from amanat.outbox import WITHDRAWN
 
 REQUEST_S = 10.0
 SEND_S = 2 * REQUEST_S + 5
@@ -49,6 +50,11 @@ class Outgoing:
     key: str | None
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+    @property
+    def passes(self) -> bool:
+        """A withdrawal waits for nothing: neither for an earlier row of its key that Kafka refuses for itself."""
+        return self.headers.get("ce_type") == WITHDRAWN
 
 
 @dataclass
@@ -136,7 +142,7 @@ class Producer:
         while rows:
             batch, packed = client.create_batch(), list[Outgoing]()
             while rows and not (single and packed):
-                if rows[0].key in outcome.failed_keys:
+                if rows[0].key in outcome.failed_keys and not rows[0].passes:
                     rows.popleft()
                 elif _append(batch, rows[0]):
                     packed.append(rows.popleft())

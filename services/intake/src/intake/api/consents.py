@@ -13,7 +13,7 @@ from amanat.headers import IdempotencyKey
 from amanat.problems import problems
 from intake import schemas
 from intake.api.desk import AtDesk, CaseCode, Member, Transaction
-from intake.service import consents, reading
+from intake.service import consents, reading, withdrawals
 
 router = APIRouter(tags=["consents"])
 
@@ -62,6 +62,6 @@ async def withdraw_consent(
     body: Annotated[schemas.Withdrawal | None, Body()] = None,
 ) -> schemas.WithdrawalDone:
     """Take a consent back, whole or in part. Needs no key and no precondition, and may be repeated."""
-    return await consents.withdraw(
+    return await withdrawals.withdraw(
         session, principal, case, consent, body or schemas.Withdrawal(), desk.now, desk.instruments
     )

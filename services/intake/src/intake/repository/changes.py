@@ -1,9 +1,9 @@
 """Writes what a plan says, in the one order in which locks are taken: referrals, keys, shares, outbox, ledger."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, text, update
+from sqlalchemy import delete, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger, outbox
@@ -68,6 +68,7 @@ async def apply(
                     "referral": key.referral,
                     "category": key.category,
                     "epoch": key.epoch,
+                    "seq": key.seq,
                     "secret_id": secret.secret_id,
                     "wrap": key.wrap,
                     "created_at": now,
@@ -75,7 +76,7 @@ async def apply(
                 for key in changes.keys
             ],
         )
-    for code, share, latest in changes.shares_ended:
+    for code, share, lease_seconds in changes.shares_ended:
         await session.execute(
             update(shares)
             .where(
@@ -84,7 +85,8 @@ async def apply(
                 shares.c.category == share.category,
                 shares.c.epoch == share.epoch,
             )
-            .values(ended_at=now, closed_no_later_than=latest)
+            # Counted from here, where the referral is locked: a lease given while this waited ends before.
+            .values(ended_at=now, closed_no_later_than=func.clock_timestamp() + timedelta(seconds=lease_seconds))
         )
     for code, share in changes.shares_prolonged:
         await session.execute(
@@ -128,6 +130,7 @@ async def apply(
             seq=outgoing.seq,
             now=now,
             source=SOURCE,
+            traced=False,
         )
     for entry in ledger_entries:
         await ledger.append(session, tenant, entry)

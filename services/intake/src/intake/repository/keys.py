@@ -195,7 +195,8 @@ async def retire_superseded(session: AsyncSession, before: datetime, limit: int)
                 newer.c.referral == keys.c.referral,
                 newer.c.category == keys.c.category,
                 newer.c.epoch == keys.c.epoch,
-                newer.c.created_at > keys.c.created_at,
+                # The referral's own order, given under its lock: the clocks of two processes order nothing.
+                newer.c.seq > keys.c.seq,
                 newer.c.created_at < before,
             )
             .exists()

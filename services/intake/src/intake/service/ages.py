@@ -76,5 +76,9 @@ def _by_age(grant: Grant, person: Person) -> Grant:
     elif grant.age_years_at_grant is None:
         age = person.age_years_stated
     else:
-        age = min(grant.age_years_at_grant, person.age_years_stated or grant.age_years_at_grant)
+        age = _lower(grant.age_years_at_grant, person.age_years_stated)
     return grant.model_copy(update={"age_years_at_grant": age, "adult_on": adult_on(person) or grant.adult_on})
+
+
+def _lower(at_grant: int, stated: int | None) -> int:
+    return at_grant if stated is None else min(at_grant, stated)

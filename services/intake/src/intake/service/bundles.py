@@ -128,8 +128,9 @@ async def _add(
     if mapped.case.guardian_is_accused and not consent_service.every_guardian_excluded(case):
         await consent_service.exclude_guardian(session, case, changes, None, instruments, now)
     for number, terms in enumerate(mapped.case.consents):
-        if not _recorded(case, terms):
-            await consent_service.add_grant(session, case, changes, terms, f"/consents/{number}", instruments, now)
+        standing = _not_withdrawn(case, terms, now)
+        if standing is not None and not _recorded(case, terms):
+            await consent_service.add_grant(session, case, changes, standing, f"/consents/{number}", instruments, now)
     await consent_service.add_referrals(session, case, changes, mapped.case.referrals, instruments, now)
     minter = instruments.minter()
     setting = setting_of(case, minter, instruments, now)
@@ -137,6 +138,12 @@ async def _add(
     amend_all(changes, case, touched, setting)
     await save(session, case, changes, minter, instruments, now)
     return Taken(code, _same(case, mapped), mapped, added=True)
+
+
+def _not_withdrawn(case: LoadedCase, terms: GrantTerms, now: datetime) -> GrantTerms | None:
+    """The consent without what she took back since; None when nothing is left of it."""
+    left = terms.categories - consent_service.withdrawn_since(case, terms, terms.given_at or now)
+    return terms.model_copy(update={"categories": left}) if left else None
 
 
 def _recorded(case: LoadedCase, terms: GrantTerms) -> bool:

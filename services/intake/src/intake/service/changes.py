@@ -79,6 +79,7 @@ class NewKey:
     referral: str
     category: Category
     epoch: int
+    seq: int
     wrap: bytes
 
 
@@ -90,7 +91,7 @@ class Changes:
     keys: list[NewKey] = field(default_factory=list)
     shares_opened: list[tuple[str, Share]] = field(default_factory=list)
     shares_prolonged: list[tuple[str, Share]] = field(default_factory=list)
-    shares_ended: list[tuple[str, Share, datetime]] = field(default_factory=list)
+    shares_ended: list[tuple[str, Share, float]] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     timeline: list[dict[str, Any]] = field(default_factory=list)
     ledger: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)

@@ -11,14 +11,13 @@ from amanat.codes import PREFIX, new_code
 from amanat.consent import (
     ConsentGiven,
     ConsentWithdrawn,
-    Grant,
     GrantTerms,
     GuardianExcluded,
     ended,
     missing_deciders,
     own,
 )
-from amanat.errors import FieldError, InvalidInput, NotFound
+from amanat.errors import FieldError, InvalidInput
 from amanat.principal import Principal
 from intake import schemas
 from intake.repository import consents
@@ -56,6 +55,9 @@ async def add_grant(
         for guardian in named if named and None not in named else {None}:
             await exclude_guardian(session, case, changes, guardian, instruments, now)
     given = terms.given_at if terms.given_at is not None and terms.given_at < now else now
+    if withdrawn_since(case, terms, given):
+        error = FieldError(pointer=f"{pointer}/categories", code="withdrawn-since", message="was withdrawn since")
+        raise InvalidInput([error])
     terms = terms.model_copy(
         update={"purpose": instruments.directory.purpose(terms.recipient.agency), "given_at": given}
     )
@@ -81,6 +83,25 @@ async def add_grant(
     )
     changes.ledger.append(("consent_given", case.code, {"consent": str(consent_id)}))
     return consent_id
+
+
+def withdrawn_since(case: LoadedCase, terms: GrantTerms, given: datetime) -> frozenset[Category]:
+    """Categories of these terms that she took back from this recipient after she is said to have given them.
+
+    An old consent that is written down late, or again, revives nothing: she is asked anew.
+    """
+    if terms.basis not in {"consent", "guardian"}:
+        return frozenset()
+    taken_back: set[Category] = set()
+    for event in case.events:
+        if (
+            isinstance(event, ConsentWithdrawn)
+            and event.agency == terms.recipient.agency
+            and event.organisation in (None, terms.recipient.organisation)
+            and event.withdrawn_at >= given
+        ):
+            taken_back |= terms.categories if event.categories is None else event.categories
+    return frozenset(taken_back & terms.categories)
 
 
 async def exclude_guardian(
@@ -158,76 +179,6 @@ async def give(
     return schemas.ConsentRecorded(case=code, consent=consent_id, referral=state)
 
 
-async def withdraw(
-    session: AsyncSession,
-    principal: Principal,
-    code: str,
-    consent: UUID,
-    body: schemas.Withdrawal,
-    now: datetime,
-    instruments: Instruments,
-) -> schemas.WithdrawalDone:
-    """Takes a consent back, whole or in part, at once: keys deleted, tombstones out, in this transaction.
-
-    Needs the key-encryption key only if something else is newly shared, which a withdrawal never does: the gate may be
-    away. Repeating it changes nothing. Raises NotFound.
-    """
-    case = await load(session, own(principal), principal.cells, code, instruments, mints=False)
-    grant = next((grant for grant in case.grants if grant.grant_id == consent), None)
-    if grant is None:
-        raise NotFound
-    categories = frozenset(body.categories) if body.categories is not None else None
-    referral = find_referral(case, grant.agency, grant.organisation)
-    if referral is None:
-        raise NotFound
-    asked = _asked(grant, categories)
-    if asked & grant.categories:
-        await _take_back(session, case, grant, asked, instruments, now)
-    return schemas.WithdrawalDone(
-        case=code,
-        consent=consent,
-        withdrawn_at=now if asked & grant.categories else grant.withdrawn_at or now,
-        endings=tuple(
-            ending
-            for ending in await endings(session, principal, case.tenant, code)
-            if (ending.agency, ending.organisation) == (grant.agency, grant.organisation) and ending.category in asked
-        ),
-        still_shared=tuple(sorted(_shared_now(case, referral) & asked)),
-    )
-
-
-async def _take_back(
-    session: AsyncSession,
-    case: LoadedCase,
-    grant: Grant,
-    categories: frozenset[Category],
-    instruments: Instruments,
-    now: datetime,
-) -> None:
-    event = ConsentWithdrawn(
-        consent_id=grant.grant_id,
-        agency=grant.agency,
-        organisation=grant.organisation,
-        categories=categories,
-        withdrawn_at=now,
-    )
-    await save_event(session, case, event, instruments, now)
-    changes = Changes()
-    changes.timeline.append(
-        {
-            **case_service.entry(
-                now, "consent_withdrawn", consent=str(grant.grant_id), categories=sorted(categories & grant.categories)
-            ),
-            "agency": grant.agency,
-            "organisation": grant.organisation,
-        }
-    )
-    changes.ledger.append(("consent_withdrawn", case.code, {"consent": str(grant.grant_id)}))
-    minter = instruments.minter()
-    plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
-    await save(session, case, changes, minter, instruments, now)
-
-
 async def show(
     session: AsyncSession, principal: Principal, tenant: str, code: str, now: datetime, instruments: Instruments
 ) -> schemas.ConsentsShown:
@@ -275,13 +226,3 @@ async def endings(
 def every_guardian_excluded(case: LoadedCase) -> bool:
     """Once said of a case it holds for all its consents."""
     return any(isinstance(event, GuardianExcluded) and event.guardian is None for event in case.events)
-
-
-def _asked(grant: Grant, categories: frozenset[Category] | None) -> frozenset[Category]:
-    all_of_it = grant.categories | grant.withdrawn
-    return all_of_it if categories is None else categories & all_of_it
-
-
-def _shared_now(case: LoadedCase, referral: Referral) -> set[Category]:
-    current = case.referral(referral.code)
-    return set(current.shares) if current is not None else set()

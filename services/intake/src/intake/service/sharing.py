@@ -7,7 +7,7 @@ for grants that came to their end.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -25,8 +25,11 @@ from amanat.contracts.disclosures import (
     ReferralOpened,
 )
 from amanat.contracts.records import project
+from intake.errors import TooMuchInOneCategory
 from intake.service.changes import Changes, Document, NewKey, Outgoing, Referral, Setting, Share
 
+LARGEST = 700_000
+"""Bytes of one category's projection: sealed and in base64 it must fit a message of Kafka's default megabyte."""
 KIT_HANDLERS = frozenset({Agency.POLICE_LINK, Agency.FORENSICS})
 
 
@@ -105,6 +108,8 @@ def disclose(
             epoch=epoch,
         )
         plaintext = content.model_dump_json().encode()
+        if len(plaintext) > LARGEST:
+            raise TooMuchInOneCategory
         event = CategoryDisclosed(
             referral=referral.code,
             organisation=referral.organisation,
@@ -115,7 +120,7 @@ def disclose(
             contract=DISCLOSED_RECORDS,
             sealed=sealing.seal(key, plaintext, aad, setting.minter.randomness),
         )
-        changes.keys.append(NewKey(key.key_id, referral.code, category, epoch, wrap))
+        changes.keys.append(NewKey(key.key_id, referral.code, category, epoch, referral.next_seq, wrap))
         referral = _send(changes, referral, event, event_id)
     return referral
 
@@ -198,8 +203,7 @@ def end(
 ) -> Referral:
     """End one share: its keys go, its tombstone is sent. The caller has raised the consent version."""
     share = referral.shares[category]
-    latest = setting.now + timedelta(seconds=setting.lease_seconds(referral.agency))
-    changes.shares_ended.append((referral.code, share, latest))
+    changes.shares_ended.append((referral.code, share, setting.lease_seconds(referral.agency)))
     changes.timeline.append(_entry(setting.now, kind, referral, category=category, epoch=share.epoch))
     changes.ledger.append(("key_destroyed", referral.code, {"category": category, "epoch": share.epoch}))
     event = CategoryWithdrawn(

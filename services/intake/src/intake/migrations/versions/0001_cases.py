@@ -100,6 +100,7 @@ TABLES = (
         referral text NOT NULL REFERENCES referrals,
         category text NOT NULL,
         epoch integer NOT NULL,
+        seq bigint NOT NULL,
         secret_id uuid NOT NULL REFERENCES request_secrets,
         wrap bytea NOT NULL,
         created_at timestamptz NOT NULL
@@ -219,7 +220,7 @@ GRANTS = {
     "request_secrets": ("INSERT", "SELECT, INSERT, DELETE"),
     # main seals and destroys; what it wraps it cannot read back.
     "keys": (
-        "SELECT (key_id, tenant, referral, category, epoch, secret_id, created_at), INSERT, DELETE",
+        "SELECT (key_id, tenant, referral, category, epoch, seq, secret_id, created_at), INSERT, DELETE",
         "SELECT, INSERT, UPDATE (secret_id, wrap), DELETE",
     ),
     "leases": ("SELECT", "SELECT, INSERT"),
