@@ -1,4 +1,7 @@
-"""The real stack's infrastructure: what Kafka refuses, what Keycloak grants, what both keep through a kill."""
+"""The real stack's infrastructure: what Keycloak grants, what Kafka and it keep through a kill.
+
+What Kafka refuses stands in tests/faults/test_matrix.py.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,11 @@ from typing import Any
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from typer.testing import CliRunner
 
 from amanat_local import commands
-from amanat_local.broker import AGENCIES, TOPICS
 from amanat_local.realm import DESK, REDIRECT_URI
 from amanat_local.spawn import family
 from amanat_local.stack import Stack
@@ -48,67 +49,6 @@ def kafka(stack: Stack) -> Callable[[str], dict[str, Any]]:
         }
 
     return of
-
-
-async def may_write(settings: dict[str, Any], topic: str) -> bool:
-    try:
-        async with AIOKafkaProducer(**settings, enable_idempotence=True, acks="all") as producer:
-            await producer.send_and_wait(topic, b"body", partition=0)
-    except TopicAuthorizationFailedError:
-        return False
-    return True
-
-
-async def may_read(settings: dict[str, Any], topic: str, group: str) -> bool:
-    try:
-        async with AIOKafkaConsumer(**settings, group_id=group, auto_offset_reset="earliest") as consumer:
-            if topic not in await consumer.topics():
-                return False  # not even described; to wait for a record of it would be to wait for ever
-            consumer.assign([TopicPartition(topic, 0)])
-            await asyncio.wait_for(consumer.getone(), 10)
-            await consumer.commit()
-    except KafkaError:
-        return False
-    return True
-
-
-async def test_the_gate_alone_writes_disclosures_and_an_agency_its_own_facts(
-    kafka: Callable[[str], dict[str, Any]],
-) -> None:
-    for user in ("intake-gate", *AGENCIES):
-        allowed = [topic for topic in TOPICS if await may_write(kafka(user), topic)]
-        wanted = [f"disclosures.{agency}" for agency in AGENCIES] if user == "intake-gate" else [f"facts.{user}"]
-        assert allowed == wanted
-
-
-async def test_an_agency_reads_its_own_disclosures_in_its_own_group_and_the_gate_all_facts(
-    kafka: Callable[[str], dict[str, Any]],
-) -> None:
-    for user in ("intake-gate", *AGENCIES):
-        for topic in TOPICS:
-            await may_write(kafka("admin"), topic)
-            wanted = topic.startswith("facts.") if user == "intake-gate" else topic == f"disclosures.{user}"
-            own = "intake" if user == "intake-gate" else user
-            assert await may_read(kafka(user), topic, own) is wanted, (user, topic)
-    assert not await may_read(kafka("police-link"), "disclosures.police-link", "forensics")
-
-
-async def test_without_a_users_password_no_listener_lets_anyone_in(
-    stack: Stack, kafka: Callable[[str], dict[str, Any]]
-) -> None:
-    anonymous = {"bootstrap_servers": stack.info["kafka"]["bootstrap"]}
-    controller = stack.info["kafka_controller"]
-    guessed = kafka("police-link") | {"sasl_plain_password": "guess"}
-    for settings in (
-        anonymous,
-        guessed,
-        {"bootstrap_servers": controller},
-        kafka("admin") | {"bootstrap_servers": controller},
-        kafka("police-link") | {"bootstrap_servers": controller, "sasl_mechanism": "PLAIN"},
-    ):
-        with pytest.raises((KafkaConnectionError, KafkaError)):
-            async with AIOKafkaProducer(**settings, request_timeout_ms=3000):
-                pass
 
 
 async def test_kafka_keeps_what_was_acknowledged_through_a_kill(
