@@ -52,8 +52,9 @@ async def add(
     """Saves an event to be published after this transaction commits; the key is the event's referral.
 
     `seq` is assigned by the caller under the referral's row lock. `category`, `epoch` and `organisation` are the
-    event's own when not given. `traced=False` leaves the trace context out: where one request writes to several
-    agencies, a trace that they all saw would tell that their pseudonyms are one case (law 3). `source` names the sender, `/intake` for instance. `now` has a time zone.
+    event's own when not given. `source` names the sender, `/intake` for instance. `now` has a time zone.
+    `traced=False` leaves the trace context out: where one request writes to several agencies, a trace that they all
+    saw would tell that their pseudonyms are one case (law 3).
     """
     category = category if category is not None else getattr(event, "category", None)
     epoch = epoch if epoch is not None else getattr(event, "epoch", None)

@@ -197,18 +197,27 @@ class Story:
         )
         shown = self.station.get(f"/v1/referrals/{code}")
         self._parts(shown.json(), {"identity", "examination"}, "the station")
+        self._stays_shut(code, gone, "with police-link's own credentials")
         self.restart("police-link-main")
-        self.teller.say("police-link is restarted; with its own credentials it asks the gate again")
-        keys = proof.lease(self.info, code, "station-saddar")
-        self.teller.claim(
-            not any(self._any_opens(copy, code, keys) for copy in gone),
-            f"every key that the gate still leases ({len(keys)}) was tried on row and record: incident stays shut",
-        )
+        shown = self.station.get(f"/v1/referrals/{code}")
+        self._parts(shown.json(), {"identity", "examination"}, "the station, from a restarted police-link,")
+        # Read again: whatever was written since must stay shut too.
+        copies = [*copies, *proof.raw_rows(self.info, code), *proof.raw_records(self.info, code)]
+        gone = [copy for copy in copies if copy.category == "incident"]
+        keys = self._stays_shut(code, gone, "after its restart")
         identity = [copy for copy in copies if copy.category == "identity"]
         self.teller.claim(
             bool(identity) and all(self._any_opens(copy, code, keys) for copy in identity), "identity opens"
         )
         self.teller.say("A key copied out of memory, or a page already read, cannot be recalled.")
+
+    def _stays_shut(self, code: str, gone: list[proof.Copy], when: str) -> dict[str, bytes]:
+        keys = proof.lease(self.info, code, "station-saddar")
+        self.teller.claim(
+            not any(self._any_opens(copy, code, keys) for copy in gone),
+            f"{when}: every key that the gate still leases ({len(keys)}) was tried on row and record, incident stays shut",
+        )
+        return keys
 
     def withdraw_after_fir(self, case: dict[str, Any]) -> None:
         """The same after the FIR: copies end, the act stands."""
