@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from amanat.db import Database
 from amanat.kek import FileKekPrivate, FileKekPublic
@@ -65,8 +67,26 @@ async def whole_cell(
     await as_gate.dispose()
 
 
+@pytest.fixture(scope="session")
+async def emptying(migrated: Callable[[str, str], Postgres]) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Deletes every row as superuser: for tables of a few rows a tenth of what truncating forty files' worth costs."""
+    engine = create_async_engine(migrated("intake", "intake").admin_url("intake"))
+
+    async def empty() -> None:
+        async with engine.begin() as connection:
+            await connection.execute(text("SET LOCAL session_replication_role = replica"))
+            names = await connection.scalars(
+                text("SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public'")
+            )
+            for name in set(names) - {"alembic_version"}:
+                await connection.execute(text(f"DELETE FROM {name}"))
+
+    yield empty
+    await engine.dispose()
+
+
 @pytest.fixture
-def world(whole_cell: World, emptied: Callable[[str], None]) -> World:
+async def world(whole_cell: World, emptying: Callable[[], Awaitable[None]]) -> World:
     """The cell with empty tables."""
-    emptied("intake")
+    await emptying()
     return whole_cell

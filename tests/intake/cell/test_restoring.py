@@ -69,12 +69,8 @@ def backups(world: World, postgres: Any) -> Any:
                 "intake",
                 "TRUNCATE " + ", ".join(tables) + " CASCADE",
                 *(f"INSERT INTO public.{t} OVERRIDING SYSTEM VALUE TABLE backup.{t}" for t in tables),
-                *(
-                    f"SELECT setval(pg_get_serial_sequence('public.{t}', '{column}'), 1000000)"
-                    for t, column in (("outbox", "id"), ("timeline", "position"), ("records", "position"),
-                                      ("consent_events", "position"))
-                ),
-            )  # fmt: skip
+            ),
+            )
 
     yield Backups()
     postgres.sql("intake", "DROP SCHEMA IF EXISTS backup CASCADE")
