@@ -52,6 +52,7 @@ NOT_VALID: dict[str, dict[str, Any]] = {
     "a category that is none": good(consents=[consent(categories=[CANARY])]),
     "a recipient that is nobody": good(consents=[consent(recipient={"agency": "police-link", "organisation": CANARY})]),
     "a recipient of another agency": good(referrals=[{"agency": "forensics", "organisation": "station-saddar"}]),
+    "a consent that is over before it is given": good(consents=[consent(expires_at="2020-01-01T00:00:00Z")]),
     "a birth in the future": good(person={"birth_date": "2150-01-01"}),
     "a birth that is no date": good(person={"birth_date": f"2013-02-30 {CANARY}"}),
     "a CNIC with letters": good(person={"cnic": f"42101-{CANARY}-1"}),

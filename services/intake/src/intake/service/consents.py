@@ -55,6 +55,9 @@ async def add_grant(
         for guardian in named if named and None not in named else {None}:
             await exclude_guardian(session, case, changes, guardian, instruments, now)
     given = terms.given_at if terms.given_at is not None and terms.given_at < now else now
+    if terms.expires_at is not None and terms.expires_at <= given:
+        error = FieldError(pointer=f"{pointer}/expires_at", code="ends-before-it-begins", message="is over already")
+        raise InvalidInput([error])
     if withdrawn_since(case, terms, given):
         error = FieldError(pointer=f"{pointer}/categories", code="withdrawn-since", message="was withdrawn since")
         raise InvalidInput([error])
