@@ -22,7 +22,9 @@ PLANTED = [
     ("The platform library imports no service and no stack", "amanat/codes.py", "import intake.errors"),
     ("Rooms of intake", "intake/models.py", "import intake.service.cases"),
     ("Rooms of an agency", "police_link/models.py", "import police_link.service"),
+    ("Rooms of webhooks", "police_link/webhooks/models.py", "import police_link.webhooks.service"),
     ("Business rooms know neither", "intake/service/cases.py", "import fastapi"),
+    ("Business rooms know neither", "amanat/agency/recording.py", "import fastapi"),
     ("Business rooms know neither", "amanat/consent/fold.py", "import aiokafka"),
     ("A repository is imported by its own service alone", "intake/api/cases.py", "import intake.repository.cases"),
 ]

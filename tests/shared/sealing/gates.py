@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+
 from amanat.leases import LeaseClient
 
 KEY_ID = UUID(int=1)

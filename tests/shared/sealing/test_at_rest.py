@@ -8,10 +8,11 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from amanat.at_rest import AtRest, BadKeyFile, BlindIndex, Macs, normalised, read_keys
-from amanat.sealing import Unopenable
 from hypothesis import given
 from hypothesis import strategies as st
+
+from amanat.at_rest import AtRest, BadKeyFile, BlindIndex, Macs, normalised, read_keys
+from amanat.sealing import Unopenable
 
 HERE = {"table": "persons", "row": "41", "column": "sealed"}
 NAMES = st.text(max_size=12)

@@ -10,13 +10,6 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 import pytest
-from amanat.codes import new_code
-from amanat.contracts.base import SealedFact
-from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged
-from amanat.contracts.records.police import Fir
-from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
-from amanat.directory import Directory
-from amanat.facts import SUITE, BadFact, BadSigningKey, FactOpener, FactSealer
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec
@@ -24,6 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from amanat.codes import new_code
+from amanat.contracts.base import SealedFact
+from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged
+from amanat.contracts.records.police import Fir
+from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
+from amanat.directory import Directory
+from amanat.facts import SUITE, BadFact, BadSigningKey, FactOpener, FactSealer
 
 
 class Attributes(TypedDict):

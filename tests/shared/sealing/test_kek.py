@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from amanat.kek import (
     FileKekPrivate,
     FileKekPublic,
@@ -19,8 +22,6 @@ from amanat.kek import (
     unwrap,
 )
 from amanat.sealing import DataKey, Unopenable, mint
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 class Folders:

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from amanat import leases
 from amanat.categories import Category
 from amanat.leases import GateAway, GateRefused, Lease, LeaseClient, LeasedKey
 from amanat.service_token import TokenUnavailable
-from hypothesis import given
-from hypothesis import strategies as st
 
 from .gates import KEY_ID, LATER_KEY_ID, Clock, Gate, Tokens, wire_key
 

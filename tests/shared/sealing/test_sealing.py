@@ -7,9 +7,10 @@ from typing import TypedDict
 from uuid import UUID
 
 import pytest
-from amanat.sealing import DataKey, Unopenable, associated_data, mint, open_sealed, seal
 from hypothesis import given
 from hypothesis import strategies as st
+
+from amanat.sealing import DataKey, Unopenable, associated_data, mint, open_sealed, seal
 
 
 class Place(TypedDict):

@@ -11,10 +11,11 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-from amanat import service_token
-from amanat.service_token import ServiceToken, TokenUnavailable
 from joserfc import jwt
 from joserfc.jwk import ECKey, OKPKey
+
+from amanat import service_token
+from amanat.service_token import ServiceToken, TokenUnavailable
 
 from .gates import Clock
 

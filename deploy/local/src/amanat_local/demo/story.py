@@ -215,7 +215,7 @@ class Story:
         keys = proof.lease(self.info, code, "station-saddar")
         self.teller.claim(
             not any(self._any_opens(copy, code, keys) for copy in gone),
-            f"{when}: all {len(keys)} keys that the gate still leases were tried on row and record, incident stays shut",
+            f"{when}: all {len(keys)} keys that the gate still leases were tried on row and record; incident is shut",
         )
         return keys
 
