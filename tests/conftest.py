@@ -31,7 +31,7 @@ def migrated(postgres: Postgres) -> Migrated:
 
     def make(db: str, module: str) -> Postgres:
         if db not in done:
-            from amanat import migrate  # noqa: PLC0415 - only who needs tables needs Alembic
+            from amanat import migrate
 
             postgres.create_database(db)
             # In a thread: migrations may start an event loop of their own, and a test may already be inside one.

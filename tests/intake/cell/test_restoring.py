@@ -69,7 +69,6 @@ def backups(world: World, postgres: Any) -> Any:
                 "intake",
                 "TRUNCATE " + ", ".join(tables) + " CASCADE",
                 *(f"INSERT INTO public.{t} OVERRIDING SYSTEM VALUE TABLE backup.{t}" for t in tables),
-            ),
             )
 
     yield Backups()

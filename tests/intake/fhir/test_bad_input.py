@@ -201,9 +201,9 @@ def test_another_version_of_fhir_is_named_as_that(
 
 
 def test_marks_of_other_versions_are_no_elements_of_r4() -> None:
-    from fhir.resources.R4B import get_fhir_model_class  # noqa: PLC0415 - the tables are checked against the models
+    from fhir.resources.R4B import get_fhir_model_class
 
-    from intake.fhir.bindings import OTHER_VERSIONS, REQUIRED, REQUIRED_CONCEPTS  # noqa: PLC0415
+    from intake.fhir.bindings import OTHER_VERSIONS, REQUIRED, REQUIRED_CONCEPTS
 
     def elements(kind: str) -> set[str]:
         return {field.alias or name for name, field in get_fhir_model_class(kind).model_fields.items()}
