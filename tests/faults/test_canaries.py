@@ -32,9 +32,9 @@ from .tale import TOLD, Tale
 
 pytestmark = pytest.mark.stack
 
-READABLE = {"rows intake clocks.trigger_at", "rows intake clocks.met_at", "rows intake custody_halves.at"}
+READABLE = {"rows intake clocks.trigger_at", "rows intake clocks.met_at"}
 """The cell's own columns of times that SQL must order and compare: what starts and stops a clock of the law (DESIGN,
-"Data categories": clocks' triggers and due times), and when a kit changed hands, by which halves are matched."""
+"Data categories": clocks' triggers and due times)."""
 
 
 def readable(where: str) -> bool:

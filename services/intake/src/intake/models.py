@@ -185,8 +185,6 @@ custody_halves = Table(
     Column("holder_organisation", Text, nullable=False),
     Column("counterpart_agency", Text, nullable=False),
     Column("counterpart_organisation", Text, nullable=False),
-    Column("at", Instant, nullable=False),
-    Column("sha256", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("recorded_at", Instant, nullable=False),
 )

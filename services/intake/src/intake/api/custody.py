@@ -67,6 +67,6 @@ async def _half(
         return Created(f"/v1/kits/{barcode}/{half}/{kept.attestation}", kept)
 
     async def rebuild(session: AsyncSession, location: str) -> schemas.HalfRecorded:
-        return await custody.half_recorded(session, principal, barcode, location.rsplit("/", 1)[-1])
+        return await custody.half_recorded(session, principal, barcode, location.rsplit("/", 1)[-1], desk.instruments)
 
     return await create(request, desk.database, desk.instruments.macs, principal, key, effect, rebuild)

@@ -94,7 +94,7 @@ async def oldest_open(
             custody_halves.c.counterpart_organisation == counterpart[1],
             ~_matched(),
         )
-        .order_by(custody_halves.c.at, custody_halves.c.position)
+        .order_by(custody_halves.c.position)
         .limit(1)
     )
     return (await session.execute(statement)).one_or_none()

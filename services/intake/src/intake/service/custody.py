@@ -103,13 +103,14 @@ async def record_own_half(
 
 
 async def half_recorded(
-    session: AsyncSession, principal: Principal, barcode: str, attestation: str
+    session: AsyncSession, principal: Principal, barcode: str, attestation: str, instruments: Instruments
 ) -> schemas.HalfRecorded:
     """A half that the cell recorded before. Raises NotFound."""
     kit = await _own_kit(session, principal, barcode)
     for row in await custody.read_halves(session, own(principal), kit.tenant, [barcode]):
         if str(row.id) == attestation:
-            return schemas.HalfRecorded(barcode=barcode, half=row.half, attestation=row.id, sha256=row.sha256)
+            sha256 = canonical_sha256(open_half(row, instruments))
+            return schemas.HalfRecorded(barcode=barcode, half=row.half, attestation=row.id, sha256=sha256)
     raise NotFound
 
 
@@ -154,8 +155,6 @@ async def record_half(
             "holder_organisation": holder[1],
             "counterpart_agency": counterpart[0],
             "counterpart_organisation": counterpart[1],
-            "at": at,
-            "sha256": canonical_sha256(body),
             "sealed": instruments.at_rest.seal(body.body(), table="custody_halves", row=str(half_id), column="sealed"),
             "recorded_at": now,
         },

@@ -136,8 +136,6 @@ TABLES = (
         holder_organisation text NOT NULL,
         counterpart_agency text NOT NULL,
         counterpart_organisation text NOT NULL,
-        at timestamptz NOT NULL,
-        sha256 text NOT NULL,
         sealed bytea NOT NULL,
         recorded_at timestamptz NOT NULL,
         FOREIGN KEY (tenant, barcode) REFERENCES kits
