@@ -1,0 +1,157 @@
+"""One run of schemathesis against one service of a running stack, with codes and barcodes that exist."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from amanat_local.demo import payloads
+from amanat_local.demo.clients import Client
+from amanat_local.demo.telling import Teller
+
+SEED = 20260112
+RIGHTFUL = ["2xx", 404, 409, 412, 422, 428, 429]
+"""Answers to data that fits the schema: 422 is for what a schema cannot say, an unknown recipient for instance."""
+HERE = Path(__file__).parent
+
+Values = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A service, the client that asks, and which dictionary of `Opened.values` each parameter draws from."""
+
+    service: str
+    client: str
+    operations: int
+    parameters: Mapping[str, str]
+
+
+HALVES = {
+    "body.counterpart.agency": "agency",
+    "body.counterpart.organisation": "organisation",
+    "path.barcode": "barcodes",
+}
+AIMS = (
+    Aim(
+        "intake",
+        "arcc-karachi-system",
+        11,
+        HALVES
+        | {
+            "path.case": "cases",
+            "path.consent": "consents",
+            "body.cell": "cell",
+            "body.recipient.agency": "agency",
+            "body.recipient.organisation": "organisation",
+        },
+    ),
+    Aim(
+        "police-link",
+        "station-saddar-system",
+        13,
+        HALVES | {"path.code": "police-link", "body.url": "urls"},
+    ),
+    Aim("forensics", "lab-karachi-system", 4, HALVES),
+    Aim("legal-aid", "partner-hamdam-system", 4, {"path.code": "legal-aid"}),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What schemathesis says of a run; `text` is its own report, for a reader of a failed test."""
+
+    text: str
+    cases: int
+    failures: tuple[str, ...]
+    errors: tuple[str, ...]
+    never_accepted: tuple[str, ...]
+
+
+def opened(info: Mapping[str, Any], cases: int = 6) -> dict[str, list[str]]:
+    """Opens cases with referrals everywhere and a kit each; gives what exists, by the name of a dictionary."""
+    found: dict[str, list[str]] = {
+        # drawn apart, they must fit each other all the same
+        "agency": ["police-link"],
+        "organisation": ["station-saddar"],
+        "cell": ["arcc-karachi"],
+        # loopback, where nothing listens: whatever the fuzzer subscribes, no stranger is called
+        "urls": ["http://127.0.0.1:9/amanat", "https://127.0.0.1:9/", "https://localhost/amanat"],
+    }
+    hospital = Client(Teller(), "arcc-karachi-system", info["services"]["intake"], dict(info))
+    for _ in range(cases):
+        made = hospital.post("/v1/cases", payloads.CHILD, quiet=True).raise_for_status().json()
+        found.setdefault("cases", []).append(made["case"])
+        for referral in made["referrals"]:
+            found.setdefault(referral["agency"], []).append(referral["referral"])
+        barcode = f"FUZZ-{uuid4().hex[:8]}"
+        hospital.post(f"/v1/cases/{made['case']}/kits", {"barcode": barcode}, quiet=True).raise_for_status()
+        found.setdefault("barcodes", []).append(barcode)
+        given = hospital.get(f"/v1/cases/{made['case']}/consents", quiet=True).json()["consents"]
+        found.setdefault("consents", []).extend(consent["consent"] for consent in given)
+    hospital.close()
+    return found
+
+
+def fuzz(
+    info: Mapping[str, Any], stack_file: Path, aim: Aim, values: Values, folder: Path, *, cases: int, coverage: bool
+) -> Report:
+    """Runs every check with the pinned seed on at least so many cases, spread over the service's operations.
+
+    `coverage` adds schemathesis's own tour of the schema's edges, which takes as long again.
+    """
+    configuration = folder / "schemathesis.toml"
+    configuration.write_text(_toml(aim, values, -(-cases // aim.operations), coverage))
+    report = folder / "report.json"
+    program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration), "run"]
+    program += [f"{info['services'][aim.service]}/openapi.json", "--checks", "all", "--no-color"]
+    program += ["--report", "json", "--report-json-path", str(report)]
+    environment = {
+        "FUZZ_STACK": str(stack_file),
+        "FUZZ_CLIENT": aim.client,
+        "FUZZ_RUN": uuid4().hex[:8],
+        "PYTHONPATH": str(HERE),
+        "PATH": os.environ["PATH"],
+    }
+    done = subprocess.run(program, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    text = done.stdout + done.stderr
+    assert report.exists(), text
+    return _read(json.loads(report.read_text()), text)
+
+
+def _read(report: Mapping[str, Any], text: str) -> Report:
+    rates = report["valid_rates"]
+    never = [name for name, phases in rates.items() if not any(phase["accepted"] for phase in phases.values())]
+    assert report["complete"], text
+    return Report(
+        text=text,
+        cases=report["test_cases"]["generated"],
+        failures=tuple(f"{each['title']}: {', '.join(each['operations'])}" for each in report["failures"]),
+        errors=tuple(str(each) for each in report["errors"]),
+        never_accepted=tuple(never),
+    )
+
+
+def _toml(aim: Aim, values: Values, examples: int, coverage: bool) -> str:
+    used = sorted(set(aim.parameters.values()))
+    lines = [f"seed = {SEED}", 'hooks = "fuzz_hooks"', "warnings = false", "continue-on-failure = true"]
+    lines += ["request-timeout = 60", "[cache]", "enabled = false", "[output.sanitization]", "enabled = false"]
+    lines += ["[generation]", f"max-examples = {examples}", 'database = "none"']
+    lines += ["with-security-parameters = false"]  # the token is right; `ignored_auth` tries without it and with others
+    lines += [f"[phases.coverage]\nenabled = {str(coverage).lower()}"]
+    lines += [f"[phases.stateful.generation]\nmax-examples = {max(5, examples // 10)}"]
+    lines += ["[checks.positive_data_acceptance]", f"expected-statuses = {json.dumps(RIGHTFUL)}"]
+    lines += [f'[dictionaries."{name}"]\nvalues = {json.dumps(list(values[name]))}' for name in used]
+    # an address of a stranger must never come out of the fuzzer: for these the dictionary is all there is
+    lines += ["[parameters]"]
+    for parameter, name in aim.parameters.items():
+        probability = 1.0 if name == "urls" else 0.8
+        lines.append(f'"{parameter}" = {{ dictionary = "{name}", probability = {probability} }}')
+    return "\n".join(lines) + "\n"
