@@ -33,7 +33,8 @@ def _random(letters: str, number: int) -> str:
 class Flock:
     """Canaries of one kind. `values` is where each was put → what was put there, as it is written in JSON."""
 
-    latin: str = field(default_factory=lambda: "q" + _random(_LATIN, 11))
+    # A z is 7a: in hexadecimal at least one letter, so that lower and upper case are two encodings and not one.
+    latin: str = field(default_factory=lambda: "qz" + _random(_LATIN, 10))
     urdu: str = field(default_factory=lambda: _random(_URDU, 8))
     began: datetime = field(
         default_factory=lambda: datetime(1903, 5, 1, tzinfo=UTC) + timedelta(days=secrets.randbelow(3000), hours=3)

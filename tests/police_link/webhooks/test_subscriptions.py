@@ -108,7 +108,7 @@ async def test_a_list_comes_in_pages(station: Station) -> None:
         assert "secret" not in first.text
     async with station.world.client(CLIFTON) as other:
         stolen = await other.get("/v1/subscriptions", params={"cursor": first.json()["next"]})
-    assert stolen.status_code == 400
+    assert stolen.status_code == 422
 
 
 async def test_an_organisation_has_a_bounded_number_of_subscriptions(station: Station) -> None:

@@ -17,7 +17,7 @@ from amanat.categories import Category
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
 from amanat.db import AnyRow
 from amanat.inbox import Inbox
-from amanat.tables import disclosures, ledger_entries, outbox, referrals, tombstones
+from amanat.tables import disclosures, kits, ledger_entries, outbox, referrals, tombstones
 
 SADDAR, CLIFTON = "station-saddar", "station-clifton"
 STORY = ("incident", {"history": "told once"})
@@ -137,12 +137,13 @@ async def test_a_code_that_another_organisation_has_is_parked(police: World) -> 
     assert row.tenant == SADDAR
 
 
-async def test_one_barcode_on_two_referrals_is_parked(police: World) -> None:
+async def test_one_barcode_on_two_referrals_stays_with_the_first_and_holds_back_nothing(police: World) -> None:
     gate, first, second = police.gate, police.gate.code(), police.gate.code()
     await police.tell(gate.opened(first, SADDAR), gate.kit(first, SADDAR, "SAK-7"))
     await police.tell(gate.opened(second, SADDAR), gate.kit(second, SADDAR, "SAK-7"))
-    [event] = await waiting(police)
-    assert event.referral == second
+    await police.tell(gate.kit(second, SADDAR, "SAK-8"))
+    assert await waiting(police) == []
+    assert {(row.barcode, row.referral) for row in await rows(police, kits)} == {("SAK-7", first), ("SAK-8", second)}
 
 
 async def test_the_gate_gets_all_tombstones_of_all_organisations_in_one_fact(police: World) -> None:
