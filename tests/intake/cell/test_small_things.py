@@ -29,9 +29,7 @@ async def test_no_trace_joins_the_pseudonyms_of_one_case(world: World) -> None:
     assert all("traceparent" not in row.headers for row in rows)
 
 
-async def test_the_newest_disclosures_key_stays_whatever_clocks_said(
-    world: World, postgres: Postgres
-) -> None:
+async def test_the_newest_disclosures_key_stays_whatever_clocks_said(world: World, postgres: Postgres) -> None:
     case, referrals = await world.open_case(consent(POLICE, "incident"))
     await world.post(f"/v1/cases/{case}/records", {"kind": "incident", "record": {"place": "invented"}})
     newest = "(SELECT max(seq) FROM keys WHERE referral = :r)"
