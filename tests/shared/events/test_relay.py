@@ -17,7 +17,7 @@ from amanat.tables import outbox as rows
 from amanat.tables import relay_lease
 from amanat_local.postgres import Postgres
 
-from .making import P1, P2, SADDAR, disclosed, kit, say
+from .making import P1, P2, SADDAR, WITHDRAWN, disclosed, kit, say, withdrawn
 
 TOPIC = "disclosures.police-link"
 
@@ -35,7 +35,7 @@ class Taking:
         for row in given:
             if self._refuse_topic():
                 outcome.failed_topics.add(row.topic)
-            elif row.key in self._refuse_keys:
+            elif row.key in self._refuse_keys and not row.passes:
                 outcome.failed_keys.add(row.key)
             else:
                 self.taken.append(row)
@@ -209,6 +209,18 @@ async def test_a_key_that_cannot_go_does_not_keep_the_others(worker: Database, m
         await until(lambda: len(broker.taken) == 3)
     assert broker.serials(P1) == []
     assert await waiting(worker) == 8
+
+
+async def test_a_withdrawal_is_not_held_back_by_a_row_of_its_referral_that_cannot_go(worker: Database) -> None:
+    await saved(worker, P1)
+    broker = Taking(refuse_keys=[P1])
+    async with Running(relaying := Relay(worker, broker, "police-link")):
+        await until(lambda: ("key", P1) in relaying._held)
+        async with worker.transaction([SADDAR]) as session:
+            await say(session, TOPIC, withdrawn(P1))
+        await until(lambda: len(broker.taken) == 1)
+    assert broker.taken[0].headers["ce_type"] == WITHDRAWN
+    assert await waiting(worker) == 3
 
 
 async def test_it_never_waits_for_a_withdrawal_that_holds_a_row(worker: Database) -> None:
