@@ -21,6 +21,7 @@ PLANTED = [
     ("Services never import each other", "intake/errors.py", "import police_link.errors"),
     ("The platform library imports no service and no stack", "amanat/codes.py", "import intake.errors"),
     ("Rooms of intake", "intake/models.py", "import intake.service.cases"),
+    ("Rooms of intake", "intake/changes.py", "import intake.service.setting"),
     ("Rooms of an agency", "police_link/models.py", "import police_link.service"),
     ("Rooms of webhooks", "police_link/webhooks/models.py", "import police_link.webhooks.service"),
     ("Business rooms know neither", "intake/service/cases.py", "import fastapi"),

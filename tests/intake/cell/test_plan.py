@@ -15,7 +15,8 @@ from amanat.categories import Agency, Category
 from amanat.consent import AgeRules, ConsentGiven, GrantTerms, fold
 from amanat.contracts.records import Person
 from amanat.kek import RequestSecret
-from intake.service.changes import Changes, Document, Minter, Referral, Setting
+from intake.changes import Changes, Document, Referral
+from intake.service.setting import Minter, Setting
 from intake.service.sharing import amend, announce_kit, plan
 
 from .test_sharing import OpenKek

@@ -25,7 +25,8 @@ from amanat.contracts.disclosures import (
 )
 from amanat.contracts.records import RECORDS, project
 from amanat.kek import RequestSecret, unwrap
-from intake.service.changes import Changes, Document, Minter, Referral, Setting
+from intake.changes import Changes, Document, Referral
+from intake.service.setting import Minter, Setting
 from intake.service.sharing import amend, announce_kit, plan
 
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger, outbox
 from amanat.kek import RequestSecret
+from intake.changes import Changes
 from intake.models import keys, referrals, request_secrets, shares, timeline
 
 SOURCE = "/intake/gate"
@@ -24,7 +25,7 @@ async def apply(
     *,
     tenant: str,
     case: str,
-    changes: Any,
+    changes: Changes,
     secret: RequestSecret | None,
     ledger_entries: list[dict[str, Any]],
     now: datetime,
@@ -136,5 +137,5 @@ async def apply(
         await ledger.append(session, tenant, entry)
 
 
-def _opened_now(changes: Any, code: str) -> bool:
+def _opened_now(changes: Changes, code: str) -> bool:
     return any(e["kind"] == "referral_opened" and e["referral"] == code for e in changes.timeline)

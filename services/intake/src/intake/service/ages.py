@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 from amanat.consent import ADULT, Grant
 from amanat.contracts.records import Person, Record
-from intake.service.changes import Document
+from intake.changes import Document
 
 # Pakistan's standard time all year: her birthday begins there, not in Greenwich (as in amanat.consent.age_rules).
 _LOCAL = timedelta(hours=5)

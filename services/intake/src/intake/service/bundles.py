@@ -15,11 +15,11 @@ from amanat.categories import Agency
 from amanat.consent import ConsentGiven, GrantTerms, own
 from amanat.contracts.records import Person
 from amanat.principal import Principal
+from intake.changes import Changes
 from intake.fhir import MappedBundle
 from intake.repository import cases
 from intake.service import cases as case_service
 from intake.service import consents as consent_service
-from intake.service.changes import Changes
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, save_document, setting_of
 from intake.service.recipients import check_recipients

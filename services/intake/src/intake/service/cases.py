@@ -16,11 +16,11 @@ from amanat.errors import PreconditionFailed
 from amanat.inputs import invalid_input
 from amanat.principal import Principal
 from intake import schemas
+from intake.changes import Changes
 from intake.errors import AlreadyCorrected, OneIdentifier, UnknownCell
 from intake.repository import cases
 from intake.repository import changes as changes_repository
 from intake.service import consents as consent_service
-from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, save_document, setting_of

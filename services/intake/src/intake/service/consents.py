@@ -20,10 +20,10 @@ from amanat.consent import (
 from amanat.errors import FieldError, InvalidInput
 from amanat.principal import Principal
 from intake import schemas
+from intake.changes import Changes, Referral
 from intake.repository import consents
 from intake.service import cases as case_service
 from intake.service.ages import adult_on, age_in_years, person_of
-from intake.service.changes import Changes, Referral
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, load, load_grants, plan_all, save, save_event, setting_of
 from intake.service.recipients import check_terms

@@ -21,9 +21,9 @@ from amanat.db import AnyRow
 from amanat.errors import NotFound
 from amanat.principal import Principal
 from intake import schemas
+from intake.changes import Changes
 from intake.errors import AmbiguousKit, KitExists, unknown_recipient
 from intake.repository import cases, custody
-from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import load, plan_all, save, setting_of

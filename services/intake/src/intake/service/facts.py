@@ -16,9 +16,9 @@ from amanat.contracts.legal_aid import LawyerAssigned, LegalAidDeclined
 from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged, ReferralRefused
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
 from amanat.errors import NotFound
+from intake.changes import Changes
 from intake.repository import cases, consents, facts
 from intake.service import custody, restoring
-from intake.service.changes import Changes
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import amend_all, load, plan_all, save, save_document, setting_of

@@ -10,7 +10,7 @@ from amanat.clocks import ClockRules
 from amanat.consent import AgeRules
 from amanat.directory import Directory
 from amanat.kek import KekPublic, RequestSecret
-from intake.service.changes import Minter
+from intake.service.setting import Minter
 from intake.settings import Settings
 
 

@@ -15,11 +15,12 @@ from amanat.categories import Agency, Category
 from amanat.consent import Access, ConsentEvent, ConsentGiven, ConsentWithdrawn, Grant, GuardianExcluded, fold
 from amanat.contracts.records import RECORDS, Record, categories_in
 from amanat.errors import NotFound
+from intake.changes import Changes, Document, Referral, Share
 from intake.repository import cases, consents, custody
 from intake.repository import changes as changes_repository
 from intake.service.ages import by_age, is_minor, newest_telling_age, person_of
-from intake.service.changes import Changes, Document, Minter, Referral, Setting, Share
 from intake.service.instruments import Instruments
+from intake.service.setting import Minter, Setting
 from intake.service.sharing import amend, plan
 
 _EVENT: TypeAdapter[ConsentEvent] = TypeAdapter(ConsentEvent)

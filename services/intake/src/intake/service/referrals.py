@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from amanat.categories import Agency
 from amanat.consent import Grant, missing_deciders
 from intake import schemas
-from intake.service.changes import Referral
+from intake.changes import Referral
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase
 

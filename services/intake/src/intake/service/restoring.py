@@ -20,9 +20,9 @@ from amanat.contracts.disclosures import TombstonesRequested
 from amanat.contracts.withdrawals import Tombstone, TombstonesReported
 from amanat.db import Database
 from amanat.errors import NotFound
+from intake.changes import Changes
 from intake.repository import restorations
 from intake.repository.changes import SOURCE
-from intake.service.changes import Changes
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, load, plan_all, save, save_event, setting_of
 from intake.service.sharing import end

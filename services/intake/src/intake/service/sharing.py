@@ -25,8 +25,9 @@ from amanat.contracts.disclosures import (
     ReferralOpened,
 )
 from amanat.contracts.records import project
+from intake.changes import Changes, Document, NewKey, Outgoing, Referral, Share
 from intake.errors import TooMuchInOneCategory
-from intake.service.changes import Changes, Document, NewKey, Outgoing, Referral, Setting, Share
+from intake.service.setting import Setting
 
 LARGEST = 700_000
 """Bytes of one category's projection: sealed and in base64 it must fit a message of Kafka's default megabyte."""

@@ -15,9 +15,9 @@ from amanat.clocks import ClockRules, due
 from amanat.consent import Access
 from amanat.db import Database, is_transient
 from amanat.errors import NotFound
+from intake.changes import Changes
 from intake.repository import cases, custody, keys
 from intake.service import custody as custody_service
-from intake.service.changes import Changes
 from intake.service.instruments import Instruments
 from intake.service.loading import load, plan_all, save, setting_of
 

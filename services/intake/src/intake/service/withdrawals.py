@@ -10,8 +10,8 @@ from amanat.consent import ConsentWithdrawn, Grant, own
 from amanat.errors import FieldError, InvalidInput, NotFound
 from amanat.principal import Principal
 from intake import schemas
+from intake.changes import Changes, Referral
 from intake.service import cases as case_service
-from intake.service.changes import Changes, Referral
 from intake.service.consents import endings
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, load, plan_all, save, save_event, setting_of

@@ -1,17 +1,13 @@
-"""What a plan knows of a case, and what it says has to change."""
+"""What a plan knows of a case, and what it says has to change: the service makes it, the repository writes it."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from amanat import sealing
 from amanat.categories import Agency, Category
-from amanat.consent import AgeRules
 from amanat.contracts.base import Event
 from amanat.contracts.records import Record
-from amanat.kek import RequestSecret
 
 
 @dataclass(frozen=True)
@@ -95,39 +91,3 @@ class Changes:
     outgoing: list[Outgoing] = field(default_factory=list)
     timeline: list[dict[str, Any]] = field(default_factory=list)
     ledger: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-
-
-class Minter:
-    """Makes data keys for one request; all are wrapped under one secret, sealed once to the key-encryption key."""
-
-    def __init__(self, secret: Callable[[], RequestSecret], randomness: Callable[[int], bytes]) -> None:
-        self._make = secret
-        self._secret: RequestSecret | None = None
-        self.randomness = randomness
-
-    @property
-    def secret(self) -> RequestSecret | None:
-        """The request's secret, None while nothing was minted."""
-        return self._secret
-
-    def mint(self) -> tuple[sealing.DataKey, bytes]:
-        """A fresh data key and its wrap."""
-        if self._secret is None:
-            self._secret = self._make()
-        key = sealing.mint(self.randomness)
-        return key, self._secret.wrap(key)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What every plan needs and no plan changes."""
-
-    now: datetime
-    minor: bool
-    barcodes: Sequence[str]
-    minter: Minter
-    new_id: Callable[[], UUID]
-    lease_seconds: Callable[[Agency], float]
-    rules: AgeRules
-    opens: bool = True
-    """False where nothing may be newly shared: a withdrawal needs no key, so it waits for nobody who has one."""
