@@ -1,19 +1,29 @@
-"""What every test may ask for: a PostgreSQL of its own session, and databases migrated as production's are."""
+"""What every test may ask for: a PostgreSQL of its own session, databases migrated as production's are, and an agency's
+service between its database and a gate in memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from amanat.categories import OUTSIDE, Agency
+from amanat_local.keys import Keys
 from amanat_local.postgres import Postgres
 from amanat_local.stack import Kind, Stack
 
+if TYPE_CHECKING:
+    from amanat.agency.testing import World
+
 Migrated = Callable[[str, str], Postgres]
 Emptied = Callable[[str], None]
+Serve = Callable[..., Awaitable["World"]]
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +67,41 @@ def emptied(postgres: Postgres) -> Emptied:
             postgres.sql(db, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
     return empty
+
+
+@pytest.fixture(scope="session")
+def agency_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """The keys of every agency's service, made once for the run."""
+    return Keys.make(Path(tmp_path_factory.mktemp("agencies")), [f"{agency}-service" for agency in sorted(OUTSIDE)])
+
+
+@pytest.fixture
+async def serve(migrated: Migrated, emptied: Emptied, agency_keys: Keys) -> AsyncIterator[Serve]:
+    """`await serve(Agency.FORENSICS, role="laboratory_analyst")`: the agency's own app and handlers, with empty tables.
+
+    They are found in the rooms that every service has (`tests/house/test_layout.py`). Its clients' tokens say `role`;
+    what else is named here is a setting of the service.
+    """
+    from amanat.agency.testing import environment, world
+    from amanat.facts import FactOpener
+
+    async def start(agency: Agency, *, role: str, **told: Any) -> World:
+        package = agency.replace("-", "_")
+        main, handlers, settings = (import_module(f"{package}.{room}") for room in ("main", "handlers", "settings"))
+        postgres = migrated(package, package)
+        emptied(package)
+        told = environment(agency, agency_keys, postgres.url(f"{package}_api", package)) | told
+        served = world(
+            main.build(settings.Settings(**told)),
+            worker_url=postgres.url(f"{package}_worker", package),
+            opener=FactOpener.from_dir(agency_keys.facts_dir, agency_keys.directory_file),
+            role=role,
+            handlers=handlers.handlers,
+        )
+        return await running.enter_async_context(served)
+
+    async with AsyncExitStack() as running:
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,27 +10,15 @@ from uuid import uuid4
 
 import pytest
 
-from amanat.agency import app as agency
-from amanat.agency.handlers import build as build_handlers
-from amanat.agency.testing import World, environment, world
+from amanat.agency.testing import World
 from amanat.categories import Agency
-from amanat.facts import FactOpener
-from amanat.settings import AgencySettings
-from amanat_local.keys import Keys
 from amanat_local.postgres import Postgres
-from police_link.webhooks.api import router
 from police_link.webhooks.connection import Caller
 from police_link.webhooks.delivery import Deliveries, Rules
-from police_link.webhooks.settings import WebhookSettings
-from police_link.webhooks.worker import hooks
 
 from .receivers import Receiver, receiver
 
 SADDAR, CLIFTON = "station-saddar", "station-clifton"
-
-
-class Settings(WebhookSettings, AgencySettings):
-    pass
 
 
 @dataclass
@@ -100,31 +88,11 @@ class Station:
         return self.postgres.sql("police_link", query).split()
 
 
-@pytest.fixture(scope="session")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
-    return Keys.make(tmp_path_factory.mktemp("keys"), ["police-link-service"])
-
-
 @pytest.fixture
-async def station(
-    migrated: Callable[[str, str], Postgres], emptied: Callable[[str], None], keys: Keys
-) -> AsyncIterator[Station]:
+async def station(serve: Callable[..., Awaitable[World]], postgres: Postgres) -> AsyncIterator[Station]:
     """Empty tables, a receiver that behaves, and private networks allowed, for loopback is one."""
-    postgres = migrated("police_link", "police_link")
-    emptied("police_link")
-    told = environment(Agency.POLICE_LINK, keys, postgres.url("police_link_api", "police_link"))
-    settings = Settings(**told, webhook_allow_private=True)
-    app = agency.build(Agency.POLICE_LINK, title="Webhooks", settings=settings, routers=[router])
-    async with (
-        receiver() as listening,
-        world(
-            app,
-            worker_url=postgres.url("police_link_worker", "police_link"),
-            opener=FactOpener.from_dir(keys.facts_dir, keys.directory_file),
-            role="reporting_centre_system",
-            handlers=lambda instruments, now: build_handlers(instruments, now, hooks(instruments)),
-        ) as made,
-    ):
+    made = await serve(Agency.POLICE_LINK, role="reporting_centre_system", webhook_allow_private=True)
+    async with receiver() as listening:
         found = Station(made, listening, postgres, Caller(allow_private=True, timeout_s=2.0))
         made.desk = replace(made.desk, clock=found.now)
         yield found
