@@ -113,19 +113,11 @@ def judge(judged: Sequence[Shown], withdrawals: int) -> str:
     )
 
 
+@pytest.mark.parametrize("at_least", [150, pytest.param(10_000, marks=pytest.mark.full)])
 async def test_withdrawals_racing_reads_leave_no_category_that_its_fetch_could_see_withdrawn(
-    stack: Stack, record_property: Callable[[str, object], None]
+    stack: Stack, record_property: Callable[[str, object], None], at_least: int
 ) -> None:
-    judged, reads, withdrawals = await races(stack, 150)
-    record_property("race", said := f"{reads} answers; {judge(judged, withdrawals)}")
-    print(said)  # noqa: T201 - shown by -s and -rP
-
-
-@pytest.mark.full
-async def test_ten_thousand_withdrawals_racing_reads_leave_none_either(
-    stack: Stack, record_property: Callable[[str, object], None]
-) -> None:
-    judged, reads, withdrawals = await races(stack, 10_000)
+    judged, reads, withdrawals = await races(stack, at_least)
     record_property("race", said := f"{reads} answers; {judge(judged, withdrawals)}")
     print(said)  # noqa: T201 - shown by -s and -rP
 

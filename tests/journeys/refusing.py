@@ -16,6 +16,9 @@ from amanat_local.stack import Stack
 
 CANARY = "kanarienvogel"
 """A word that no answer of the platform holds by itself."""
+NAME = f"{CANARY} نمونہ"
+OVERRIDES = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+"""The characters that turn the direction of text around unseen: refused wherever they stand."""
 FHIR = "application/fhir+json"
 PROBLEM = "application/problem+json"
 SETTLING_S = 20.0

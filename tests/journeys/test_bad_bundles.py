@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,11 @@ import pytest
 
 from amanat_local.stack import Stack
 
-from .refusing import CANARY, FHIR, Stranger, assert_refused, counted, nothing_stored
+from .refusing import CANARY, FHIR, NAME, OVERRIDES, Stranger, assert_refused, counted, nothing_stored
 
 pytestmark = pytest.mark.stack
 ARRIVAL = Path(__file__).parents[2] / "examples" / "bundles" / "arrival.json"
-NAME = f"{CANARY} نمونہ"
-OVERRIDES = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 Bundle = dict[str, Any]
-
-
-@pytest.fixture
-def hospital(stack: Stack) -> Iterator[Stranger]:
-    stranger = Stranger(stack, "intake", "arcc-karachi-system")
-    yield stranger
-    stranger.close()
 
 
 def good() -> Bundle:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -14,12 +13,10 @@ import pytest
 from amanat_local.demo import payloads
 from amanat_local.stack import Stack
 
-from .refusing import CANARY, Stranger, assert_refused, counted, nothing_stored
+from .refusing import CANARY, NAME, OVERRIDES, Stranger, assert_refused, counted, nothing_stored
 
 pytestmark = pytest.mark.stack
 CASES = "/v1/cases"
-NAME = f"{CANARY} نمونہ"
-OVERRIDES = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 
 
 def good(**changes: Any) -> dict[str, Any]:
@@ -27,13 +24,6 @@ def good(**changes: Any) -> dict[str, Any]:
     body = copy.deepcopy(payloads.CHILD) | changes
     body["person"] = {**body["person"], "full_name": NAME, **changes.get("person", {})}
     return body
-
-
-@pytest.fixture
-def hospital(stack: Stack) -> Iterator[Stranger]:
-    stranger = Stranger(stack, "intake", "arcc-karachi-system")
-    yield stranger
-    stranger.close()
 
 
 def nested(levels: int) -> bytes:

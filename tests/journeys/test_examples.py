@@ -23,9 +23,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 WAIT_S = 20.0
 
 
-def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(program: str, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(EXAMPLES / program), *arguments],
+        cwd=cwd,
         env={"PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8"} | environment,
         capture_output=True,
         text=True,
@@ -34,8 +35,8 @@ def run(program: str, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
-def output(program: str, *arguments: str, **environment: str) -> str:
-    done = run(program, *arguments, **environment)
+def output(program: str, *arguments: str, cwd: Path | None = None, **environment: str) -> str:
+    done = run(program, *arguments, cwd=cwd, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -121,17 +122,7 @@ def test_a_station_subscribes_reads_its_feed_and_acknowledges(
     }
 
     def station(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, str(EXAMPLES / "police_station" / "client.py"), *arguments],
-            cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8"} | told,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return output("police_station/client.py", *arguments, cwd=tmp_path, **told)
 
     made = None
     try:

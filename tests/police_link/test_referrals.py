@@ -6,13 +6,19 @@ from amanat.categories import Category
 SADDAR, CLIFTON = "station-saddar", "station-clifton"
 
 
-async def test_a_station_reads_what_was_disclosed_to_it(police: World) -> None:
+async def refer(police: World) -> str:
+    """A referral of two categories; its code."""
     gate, code = police.gate, police.gate.code()
     await police.tell(
         gate.opened(code, SADDAR),
         gate.disclosed(code, SADDAR, Category.INCIDENT, ("incident", {"history": "told once"})),
         gate.disclosed(code, SADDAR, Category.IDENTITY, ("person", {"full_name": "Zainab"})),
     )
+    return code
+
+
+async def test_a_station_reads_what_was_disclosed_to_it(police: World) -> None:
+    code = await refer(police)
     async with police.client(SADDAR) as officer:
         answer = await officer.get(f"/v1/referrals/{code}")
     assert answer.status_code == 200, answer.text
@@ -25,13 +31,8 @@ async def test_a_station_reads_what_was_disclosed_to_it(police: World) -> None:
 
 
 async def test_a_withdrawn_category_is_gone_and_the_others_stay(police: World) -> None:
-    gate, code = police.gate, police.gate.code()
-    await police.tell(
-        gate.opened(code, SADDAR),
-        gate.disclosed(code, SADDAR, Category.INCIDENT, ("incident", {"history": "told once"})),
-        gate.disclosed(code, SADDAR, Category.IDENTITY, ("person", {"full_name": "Zainab"})),
-    )
-    await police.tell(gate.withdrawn(code, SADDAR, Category.INCIDENT))
+    code = await refer(police)
+    await police.tell(police.gate.withdrawn(code, SADDAR, Category.INCIDENT))
     async with police.client(SADDAR) as officer:
         answer = await officer.get(f"/v1/referrals/{code}")
     assert set(answer.json()["parts"]) == {"identity"}

@@ -46,6 +46,15 @@ class Effect:
             return await idempotency.once(session, tenant=tenant, client=client, key=key, body_hmac=body, effect=effect)
 
 
+async def under_way(database: Database) -> tuple[Effect, asyncio.Event, asyncio.Task[Done]]:
+    """An effect that has begun, what lets it end, and the first request, which waits for that."""
+    hold = asyncio.Event()
+    effect = Effect(database, hold=hold)
+    first = asyncio.create_task(effect.send())
+    await effect.began.wait()
+    return effect, hold, first
+
+
 async def test_the_second_sending_gets_the_first_answer_and_has_no_effect(database: Database) -> None:
     effect = Effect(database)
     first, second = await effect.send(), await effect.send()
@@ -71,10 +80,7 @@ async def test_another_client_tenant_or_key_is_another_request(database: Databas
 
 
 async def test_a_twin_that_comes_meanwhile_waits_and_gets_the_firsts_answer(database: Database) -> None:
-    hold = asyncio.Event()
-    effect = Effect(database, hold=hold)
-    first = asyncio.create_task(effect.send())
-    await effect.began.wait()
+    effect, hold, first = await under_way(database)
     twin = asyncio.create_task(effect.send())
     await asyncio.sleep(0.3)
     assert not twin.done()
@@ -85,10 +91,7 @@ async def test_a_twin_that_comes_meanwhile_waits_and_gets_the_firsts_answer(data
 
 
 async def test_a_twin_whose_first_fails_goes_ahead_itself(database: Database) -> None:
-    hold = asyncio.Event()
-    effect = Effect(database, hold=hold)
-    first = asyncio.create_task(effect.send())
-    await effect.began.wait()
+    effect, hold, first = await under_way(database)
     twin = asyncio.create_task(effect.send())
     await asyncio.sleep(0.2)
     first.cancel()
@@ -100,10 +103,7 @@ async def test_a_twin_whose_first_fails_goes_ahead_itself(database: Database) ->
 
 
 async def test_a_twin_that_waited_five_seconds_is_told_to_come_again(database: Database) -> None:
-    hold = asyncio.Event()
-    effect = Effect(database, hold=hold)
-    first = asyncio.create_task(effect.send())
-    await effect.began.wait()
+    effect, hold, first = await under_way(database)
     began = time.monotonic()
     with pytest.raises(Busy):
         await effect.send()
