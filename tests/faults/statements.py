@@ -43,7 +43,7 @@ INTAKE = {
 }
 
 AGENCY = {
-    "referrals": "SELECT tenant, code, purpose, state, acknowledged_at IS NOT NULL, consent_version, next_seq, version"
+    "referrals": "SELECT tenant, code, purpose, state, consent_version, next_seq, version"
     " FROM referrals WHERE code = ANY($1)",
     "disclosures": "SELECT tenant, referral, category, epoch, seq, contract FROM disclosures WHERE referral = ANY($1)",
     "tombstones": "SELECT tenant, referral, category, epoch FROM tombstones WHERE referral = ANY($1)",

@@ -72,3 +72,15 @@ async def test_a_referral_whose_parts_are_still_on_their_way_is_listed_already(p
     code = police.gate.code()
     await police.tell(police.gate.opened(code, SADDAR))
     assert [item["referral"] for item in (await page(police)).json()["items"]] == [code]
+
+
+async def test_a_reader_who_comes_between_a_new_grant_and_its_parts_sees_the_referral_at_its_new_place(
+    police: World,
+) -> None:
+    gate, code = police.gate, await arrive(police)
+    await police.tell(gate.withdrawn(code, SADDAR, Category.INCIDENT))
+    other = await arrive(police)
+    found = (await page(police)).json()
+    assert [item["referral"] for item in found["items"]] == [other]
+    await police.tell(gate.opened(code, SADDAR, consent_version=1000))
+    assert [item["referral"] for item in (await page(police, cursor=found["resume"])).json()["items"]] == [code]

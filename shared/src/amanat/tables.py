@@ -130,8 +130,8 @@ referrals = Table(
     Column("state", Text, nullable=False),
     Column("opened_at", Instant, nullable=False),
     Column("received_at", Instant, nullable=False),
-    Column("acknowledged_at", Instant),
-    Column("consent_version", BigInteger, nullable=False, server_default="0"),
+    Column("consent_version", BigInteger, nullable=False),
+    Column("opened_version", BigInteger, nullable=False),
     Column("next_seq", BigInteger, nullable=False, server_default="1"),
     Column("version", BigInteger, nullable=False, server_default="1"),
     Column("arrival", BigInteger, Identity(always=True), nullable=False, unique=True),
@@ -159,6 +159,7 @@ tombstones = Table(
     Column("referral", Text, primary_key=True),
     Column("category", Text, primary_key=True),
     Column("epoch", Integer, nullable=False),
+    Column("consent_version", BigInteger, nullable=False),
     Column("withdrawn_at", Instant, nullable=False),
     Column("applied_at", Instant, nullable=False),
 )

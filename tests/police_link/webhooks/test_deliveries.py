@@ -328,7 +328,7 @@ async def test_a_removal_at_the_moment_of_an_arrival_does_not_fail_its_event(sta
 
 async def test_claims_at_the_same_moment_never_share_a_delivery(station: Station) -> None:
     await station.subscribed()
-    now, worker = station.now(), station.world.worker
+    now, worker = station.now() + timedelta(minutes=1), station.world.worker
 
     async def take_all() -> list[UUID]:
         taken: list[UUID] = []
@@ -340,9 +340,8 @@ async def test_claims_at_the_same_moment_never_share_a_delivery(station: Station
             taken += [row.id for row in claimed]
         return taken
 
-    async with worker.transaction([SADDAR]) as session:
-        for _ in range(60):
-            await queueing.arrived(uuid4)(session, station.world.gate.code(), SADDAR, now)
+    gate = station.world.gate
+    await station.world.tell(*(gate.opened(gate.code(), SADDAR) for _ in range(60)))
     taken = [each for some in await asyncio.gather(*(take_all() for _ in range(6))) for each in some]
     assert len(taken) == len(set(taken)) == 60
 

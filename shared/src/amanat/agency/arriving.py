@@ -42,6 +42,7 @@ async def add_referral(session: AsyncSession, event: ReferralOpened, now: dateti
             opened_at=event.opened_at,
             received_at=now,
             consent_version=event.consent_version,
+            opened_version=event.consent_version,
         )
         .on_conflict_do_nothing(index_elements=[referrals.c.code])
         .returning(referrals.c.code)
@@ -52,7 +53,14 @@ async def add_referral(session: AsyncSession, event: ReferralOpened, now: dateti
     again = await session.scalar(
         update(referrals)
         .where(*known, referrals.c.consent_version < event.consent_version)
-        .values(consent_version=event.consent_version, version=referrals.c.version + 1, arrival=text("DEFAULT"))
+        .values(
+            opened_at=event.opened_at,
+            received_at=now,
+            consent_version=event.consent_version,
+            opened_version=event.consent_version,
+            version=referrals.c.version + 1,
+            arrival=text("DEFAULT"),
+        )
         .returning(referrals.c.code)
     )
     if again is None and await session.scalar(select(referrals.c.code).where(*known)) is None:
@@ -107,13 +115,14 @@ async def put_tombstone(session: AsyncSession, event: CategoryWithdrawn, now: da
         referral=event.referral,
         category=event.category,
         epoch=event.epoch,
+        consent_version=event.consent_version,
         withdrawn_at=event.withdrawn_at,
         applied_at=now,
     )
     await session.execute(
         new.on_conflict_do_update(
             index_elements=[tombstones.c.tenant, tombstones.c.referral, tombstones.c.category],
-            set_={name: new.excluded[name] for name in ("epoch", "withdrawn_at", "applied_at")},
+            set_={name: new.excluded[name] for name in ("epoch", "consent_version", "withdrawn_at", "applied_at")},
             where=new.excluded.epoch > tombstones.c.epoch,
         )
     )

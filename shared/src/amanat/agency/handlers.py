@@ -8,7 +8,7 @@
 | `kit-announced` | the barcode is known; `kit_announced` |
 | `tombstones-requested` | one fact of all tombstones; never parked |
 
-Locks are taken in the platform's order: inbox → referrals by code → tombstones → outbox → ledger.
+Locks are taken in the platform's order: inbox → referrals by code → tombstones → what hooks lock → outbox → ledger.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ class _Effects:
         seqs = [await arriving.note_withdrawal(session, event) for event in withdrawn]
         for event in withdrawn:
             await arriving.put_tombstone(session, event, now)
+        for event in withdrawn:
             await _call(self.hooks.withdrawn, session, event, now)
         for event, seq in zip(withdrawn, seqs, strict=True):
             confirmed = TombstoneConfirmed(

@@ -177,16 +177,24 @@ def _granted(leased: Access, code: str, keys: Sequence[tuple[UUID, LeasedKey]]) 
     )
 
 
+def expected() -> ColumnElement[bool]:
+    """Nothing of the referral was withdrawn since it was last opened: what is not here yet is on its way."""
+    return ~exists().where(
+        tombstones.c.tenant == referrals.c.tenant,
+        tombstones.c.referral == referrals.c.code,
+        tombstones.c.consent_version > referrals.c.opened_version,
+    )
+
+
 async def arrivals(session: AsyncSession, access: Access, *, after: int, limit: int) -> Sequence[AnyRow]:
-    """The organisation's referrals by arrival: those with something to read, something of its own, or nothing
-    withdrawn yet (its parts are on their way). What was taken back whole is not listed."""
+    """The organisation's referrals by arrival: those with something to read, something of its own, or something on its
+    way. What was taken back whole is not listed."""
     live = and_(
         disclosures.c.tenant == access.organisation,
         disclosures.c.referral == referrals.c.code,
         not_withdrawn(access.organisation, referrals.c.code, disclosures.c.category, disclosures.c.epoch),
     )
     recorded = and_(own_records.c.tenant == access.organisation, own_records.c.referral == referrals.c.code)
-    withdrawn = and_(tombstones.c.tenant == access.organisation, tombstones.c.referral == referrals.c.code)
     statement = (
         select(
             referrals.c.arrival,
@@ -198,7 +206,7 @@ async def arrivals(session: AsyncSession, access: Access, *, after: int, limit: 
         .where(
             _asked(access),
             referrals.c.arrival > after,
-            or_(exists().where(live), exists().where(recorded), ~exists().where(withdrawn)),
+            or_(exists().where(live), exists().where(recorded), expected()),
         )
         .order_by(referrals.c.arrival)
         .limit(limit)

@@ -10,8 +10,8 @@ _TABLES = (
         state text NOT NULL,
         opened_at timestamptz NOT NULL,
         received_at timestamptz NOT NULL,
-        acknowledged_at timestamptz,
-        consent_version bigint NOT NULL DEFAULT 0,
+        consent_version bigint NOT NULL,
+        opened_version bigint NOT NULL,
         next_seq bigint NOT NULL DEFAULT 1,
         version bigint NOT NULL DEFAULT 1,
         arrival bigint GENERATED ALWAYS AS IDENTITY UNIQUE
@@ -35,6 +35,7 @@ _TABLES = (
         referral text NOT NULL,
         category text NOT NULL,
         epoch integer NOT NULL,
+        consent_version bigint NOT NULL,
         withdrawn_at timestamptz NOT NULL,
         applied_at timestamptz NOT NULL,
         PRIMARY KEY (tenant, referral, category)
@@ -74,7 +75,7 @@ def create_agency(op: Operations, db: str) -> None:
         op,
         "referrals",
         db,
-        "SELECT, UPDATE (state, acknowledged_at, next_seq, version)",
+        "SELECT, UPDATE (state, next_seq, version)",
         "SELECT, INSERT, UPDATE",
     )
     tenant_table(op, "disclosures", db, "SELECT", "SELECT, INSERT, UPDATE, DELETE")

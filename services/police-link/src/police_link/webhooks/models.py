@@ -1,7 +1,9 @@
 """The webhooks' tables. URL and secret are sealed at rest: either may let somebody in at the receiver's.
 
-A delivery is queued while neither `delivered_at` nor `gave_up_at` is set; it is due at `next_attempt_at`, which a claim
-moves on to the end of its lease, so that what a killed worker had in hand comes due again by itself.
+A delivery is queued while none of `delivered_at`, `gave_up_at` and `purged_at` is set; it is due at `next_attempt_at`,
+which a claim moves on to the end of its lease, so that what a killed worker had in hand comes due again by itself. A
+purged one is what a withdrawal took out of the queue: it says nothing but the code, and returns when something of the
+same opening can be read after all.
 """
 
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Table, Text, Uuid
@@ -44,6 +46,7 @@ deliveries = Table(
     Column("claim", Uuid),
     Column("delivered_at", Instant),
     Column("gave_up_at", Instant),
+    Column("purged_at", Instant),
     Column("last_reason", Text),
     Column("last_status", Integer),
 )

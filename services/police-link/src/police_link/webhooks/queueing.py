@@ -27,9 +27,11 @@ PRUNED_AT_ONCE = 1000
 
 def arrived(new_id: Callable[[], UUID]) -> Callable[[AsyncSession, str, str, datetime], Awaitable[None]]:
     """The hook on a referral's arrival: one delivery for each of the organisation's subscriptions, in the transaction
-    that brings the referral. A subscription still to be verified, or paused, has its events kept for it."""
+    that brings the referral. A subscription still to be verified, or paused, has its events kept for it. Of an arrival
+    that was parked until after its withdrawal, nobody is told."""
 
     async def queue(session: AsyncSession, referral: str, organisation: str, now: datetime) -> None:
+        told = await repository.is_worth_telling(session, organisation, referral)
         rows = [
             {
                 "tenant": organisation,
@@ -39,6 +41,7 @@ def arrived(new_id: Callable[[], UUID]) -> Callable[[AsyncSession, str, str, dat
                 "referral": referral,
                 "created_at": now,
                 "next_attempt_at": now,
+                "purged_at": None if told else now,
             }
             for subscription in await repository.receivers(session, organisation)
         ]
@@ -50,7 +53,13 @@ def arrived(new_id: Callable[[], UUID]) -> Callable[[AsyncSession, str, str, dat
 async def withdrawn(session: AsyncSession, referral: str, organisation: str, now: datetime) -> None:
     """The hook on a withdrawal, after its tombstone is put: when nothing of the referral can be read any more, nobody
     is told of it any more, by a replay neither."""
-    await repository.purge(session, organisation, referral)
+    await repository.purge(session, organisation, referral, now)
+
+
+async def disclosed(session: AsyncSession, referral: str, organisation: str, now: datetime) -> None:
+    """The hook on a disclosure: one category may have been withdrawn while another was still on its way, and then the
+    arrival is told now."""
+    await repository.restore(session, organisation, referral, now)
 
 
 async def claim(database: Database, claim: UUID, now: datetime, room: int) -> Sequence[AnyRow]:

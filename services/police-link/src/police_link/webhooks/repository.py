@@ -28,13 +28,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amanat.agency.repository import not_withdrawn
+from amanat.agency.repository import expected, not_withdrawn
 from amanat.db import AnyRow
-from amanat.tables import disclosures
+from amanat.tables import disclosures, referrals
 from police_link.webhooks.messages import HANDSHAKE, OPENED
 from police_link.webhooks.models import FAILED, Instant, deliveries, subscriptions
 
-_QUEUED = and_(deliveries.c.delivered_at.is_(None), deliveries.c.gave_up_at.is_(None))
+_QUEUED = and_(deliveries.c.delivered_at.is_(None), deliveries.c.gave_up_at.is_(None), deliveries.c.purged_at.is_(None))
 
 
 async def add_subscription(session: AsyncSession, values: dict[str, Any]) -> None:
@@ -119,19 +119,59 @@ async def enqueue(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None
         await session.execute(insert(deliveries), list(rows))
 
 
-async def purge(session: AsyncSession, tenant: str, referral: str) -> int:
-    """Deletes a referral's deliveries unless some category of it can still be read; how many."""
-    readable = exists().where(
+async def is_worth_telling(session: AsyncSession, tenant: str, referral: str) -> bool:
+    """Whether something of the referral can be read, or is on its way."""
+    statement = select(
+        or_(
+            _readable(tenant, referral),
+            exists().where(referrals.c.tenant == tenant, referrals.c.code == referral, expected()),
+        )
+    )
+    return bool((await session.execute(statement)).scalar_one())
+
+
+async def purge(session: AsyncSession, tenant: str, referral: str, now: datetime) -> int:
+    """Takes a referral's deliveries out of the queue and out of replays unless some category of it can still be read;
+    how many."""
+    statement = (
+        update(deliveries)
+        .where(
+            deliveries.c.tenant == tenant,
+            deliveries.c.referral == referral,
+            deliveries.c.purged_at.is_(None),
+            ~_readable(tenant, referral),
+        )
+        .values(purged_at=now)
+        .returning(deliveries.c.id)
+    )
+    return len((await session.execute(statement)).all())
+
+
+async def restore(session: AsyncSession, tenant: str, referral: str, now: datetime) -> int:
+    """Puts back what was purged too early, now that some category can be read: those of the referral's latest arrival,
+    since each arrival has deliveries of its own. How many."""
+    arrived = select(referrals.c.received_at).where(referrals.c.tenant == tenant, referrals.c.code == referral)
+    statement = (
+        update(deliveries)
+        .where(
+            deliveries.c.tenant == tenant,
+            deliveries.c.referral == referral,
+            deliveries.c.purged_at.is_not(None),
+            deliveries.c.created_at >= arrived.scalar_subquery(),
+            _readable(tenant, referral),
+        )
+        .values(purged_at=None, next_attempt_at=now)
+        .returning(deliveries.c.id)
+    )
+    return len((await session.execute(statement)).all())
+
+
+def _readable(tenant: str, referral: str) -> ColumnElement[bool]:
+    return exists().where(
         disclosures.c.tenant == tenant,
         disclosures.c.referral == referral,
         not_withdrawn(tenant, referral, disclosures.c.category, disclosures.c.epoch),
     )
-    statement = (
-        delete(deliveries)
-        .where(deliveries.c.tenant == tenant, deliveries.c.referral == referral, ~readable)
-        .returning(deliveries.c.id)
-    )
-    return len((await session.execute(statement)).all())
 
 
 async def requeue(session: AsyncSession, tenant: str, subscription: UUID, now: datetime, since: datetime | None) -> int:
@@ -144,6 +184,7 @@ async def requeue(session: AsyncSession, tenant: str, subscription: UUID, now: d
             deliveries.c.tenant == tenant,
             deliveries.c.subscription_id == subscription,
             deliveries.c.type == OPENED,
+            deliveries.c.purged_at.is_(None),
             again,
             or_(deliveries.c.claim.is_(None), deliveries.c.next_attempt_at <= now),
         )
@@ -165,7 +206,7 @@ _CLAIM = text(
     WITH busy AS (
         SELECT tenant, subscription_id, count(*) AS number FROM webhook_deliveries
         WHERE tenant = ANY (:tenants) AND claim IS NOT NULL AND next_attempt_at > :now
-            AND delivered_at IS NULL AND gave_up_at IS NULL
+            AND delivered_at IS NULL AND gave_up_at IS NULL AND purged_at IS NULL
         GROUP BY tenant, subscription_id
     ), due AS (
         SELECT d.tenant, d.id, s.failures, s.url_sealed, s.secret_sealed, coalesce(busy.number, 0) AS busy,
@@ -174,6 +215,7 @@ _CLAIM = text(
         JOIN webhook_subscriptions s ON s.tenant = d.tenant AND s.id = d.subscription_id
         LEFT JOIN busy ON busy.tenant = d.tenant AND busy.subscription_id = d.subscription_id
         WHERE d.tenant = ANY (:tenants) AND d.delivered_at IS NULL AND d.gave_up_at IS NULL
+            AND d.purged_at IS NULL
             AND d.next_attempt_at <= :now AND (s.not_before IS NULL OR s.not_before <= :now)
             AND (s.state = 'active' OR (s.state = 'pending' AND d.type = '{HANDSHAKE}'))
     ), picked AS (
@@ -181,6 +223,7 @@ _CLAIM = text(
         FROM webhook_deliveries d JOIN due ON due.tenant = d.tenant AND due.id = d.id
         WHERE due.place + due.busy <= CASE WHEN due.failures > 0 THEN 1 ELSE :each END
             AND d.next_attempt_at <= :now AND d.delivered_at IS NULL AND d.gave_up_at IS NULL
+            AND d.purged_at IS NULL
         ORDER BY due.place, d.next_attempt_at
         LIMIT :room
         FOR UPDATE OF d SKIP LOCKED

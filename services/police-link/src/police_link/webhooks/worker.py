@@ -11,7 +11,7 @@ from amanat.db import Database
 from amanat.worker import Every, Task
 from police_link.webhooks.connection import Caller
 from police_link.webhooks.delivery import Deliveries, Rules
-from police_link.webhooks.queueing import arrived, withdrawn
+from police_link.webhooks.queueing import arrived, disclosed, withdrawn
 from police_link.webhooks.settings import WebhookSettings
 
 UPKEEP_S = 30.0
@@ -19,7 +19,7 @@ UPKEEP_S = 30.0
 
 def hooks(instruments: Instruments) -> Hooks:
     """What webhooks do on the gate's events, in each event's transaction."""
-    return Hooks(arrived=(arrived(instruments.new_id),), withdrawn=(withdrawn,))
+    return Hooks(arrived=(arrived(instruments.new_id),), disclosed=(disclosed,), withdrawn=(withdrawn,))
 
 
 def tasks(database: Database, instruments: Instruments, settings: WebhookSettings) -> Sequence[Task]:

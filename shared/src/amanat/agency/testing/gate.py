@@ -35,6 +35,10 @@ from amanat.sealing import DataKey, associated_data, mint, seal
 Fields = Mapping[str, Any]
 
 
+OPENED_AT_VERSION = 1
+"""The consent version of a first opening; withdrawals raise it."""
+
+
 @dataclass
 class Gate:
     """Discloses, withdraws and leases for one agency. `asked` is what leases were asked for."""
@@ -53,7 +57,7 @@ class Gate:
         """A fresh code of the agency."""
         return new_code(PREFIX[self.agency], os.urandom)
 
-    def opened(self, referral: str, organisation: str, *, consent_version: int = 1) -> Received:
+    def opened(self, referral: str, organisation: str, *, consent_version: int = OPENED_AT_VERSION) -> Received:
         return self._event(
             ReferralOpened(
                 referral=referral,
@@ -114,7 +118,7 @@ class Gate:
             organisation=organisation,
             category=category,
             epoch=epoch,
-            consent_version=self._next(),
+            consent_version=OPENED_AT_VERSION + self._next(),
             withdrawn_at=datetime.now(UTC),
         )
         return self._event(event)

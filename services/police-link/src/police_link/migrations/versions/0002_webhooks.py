@@ -42,6 +42,7 @@ TABLES = (
         claim uuid,
         delivered_at timestamptz,
         gave_up_at timestamptz,
+        purged_at timestamptz,
         last_reason text,
         last_status integer,
         PRIMARY KEY (tenant, id),
@@ -49,7 +50,7 @@ TABLES = (
         CHECK ((type = 'referral.opened') = (referral IS NOT NULL))
     )""",
     "CREATE INDEX webhook_deliveries_queue ON webhook_deliveries (next_attempt_at)"
-    " WHERE delivered_at IS NULL AND gave_up_at IS NULL",
+    " WHERE delivered_at IS NULL AND gave_up_at IS NULL AND purged_at IS NULL",
     "CREATE INDEX webhook_deliveries_subscription ON webhook_deliveries (tenant, subscription_id, created_at)",
     "CREATE INDEX webhook_deliveries_referral ON webhook_deliveries (tenant, referral)",
     "CREATE INDEX webhook_deliveries_created ON webhook_deliveries (created_at)",
