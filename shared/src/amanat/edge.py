@@ -112,7 +112,7 @@ def of_exception(error: Exception) -> Refused:
     """The refusal for an exception that no route expected. A database that is away or busy is 503 or 409, not 500."""
     if isinstance(error, Refused):
         return error
-    if isinstance(error, PoolTimeout | ConnectionError):
+    if isinstance(error, PoolTimeout) or _is_of_the_network(error):
         return Unavailable()
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None) or ""
@@ -121,3 +121,8 @@ def of_exception(error: Exception) -> Refused:
         if error.connection_invalidated or state.startswith(_PASSING):
             return Unavailable(retry_after=1)
     return problems.ServerFault()
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    # A host that is not found, not reached or silent is a plain OSError. One that names a file is a fault of ours.
+    return isinstance(error, OSError) and error.filename is None
