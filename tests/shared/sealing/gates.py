@@ -13,6 +13,7 @@ import httpx
 
 from amanat.leases import LeaseClient
 
+REFERRAL, STATION, PURPOSE = "P-7KQ2-M4XD-3", "station-saddar", "investigation"
 KEY_ID = UUID(int=1)
 LATER_KEY_ID = UUID(int=2)
 

@@ -52,11 +52,6 @@ def issuer() -> Issuer:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def token(issuer: Issuer, clock: Clock) -> ServiceToken:
     return ServiceToken(
         TOKEN_URL,
