@@ -14,7 +14,10 @@ from confluent_kafka import Producer as Librdkafka
 
 from amanat import migrate
 from amanat.db import Database
+from amanat.inbox import Inbox
 from amanat_local.postgres import Postgres
+
+from .effects import Effects, inbox_of
 
 REVISION = """
 from alembic import op
@@ -106,6 +109,16 @@ async def gate(cluster: Postgres) -> AsyncIterator[Database]:
     database = Database(cluster.url("intake_gate", "intake"), application_name="test-gate")
     yield database
     await database.dispose()
+
+
+@pytest.fixture
+def effects(cluster: Postgres, worker: Database) -> Effects:
+    return Effects(cluster)
+
+
+@pytest.fixture
+def inbox(worker: Database, effects: Effects) -> Inbox:
+    return inbox_of(worker, effects.handle)
 
 
 @dataclass(frozen=True)

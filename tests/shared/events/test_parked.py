@@ -1,0 +1,148 @@
+"""What is parked keeps back its own referral and nothing else; a retry runs it in its order."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import update
+
+from amanat import parked
+from amanat.db import Database
+from amanat.inbox import Inbox
+from amanat.tables import parked as parked_rows
+
+from .effects import Effects, numbered, parked_of
+from .making import DISCLOSED, KIT, NOW, P1, P2, SADDAR, WITHDRAWN, came
+
+
+async def test_a_parked_referral_stops_only_itself(worker: Database, inbox: Inbox, effects: Effects) -> None:
+    await inbox.process([*numbered(P1, "1", "poison", "3"), *numbered(P2, "1", "2", "3")])
+    assert effects.of(P1) == ["1"]
+    assert effects.of(P2) == ["1", "2", "3"]
+    assert await parked_of(worker) == [(KIT, "Poison"), (KIT, parked.BEHIND)]
+
+
+async def test_later_batches_of_a_parked_referral_wait_behind_it(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    await inbox.process(numbered(P1, "poison"))
+    await inbox.process([*numbered(P1, "2"), *numbered(P2, "1")])
+    assert (effects.of(P1), effects.of(P2)) == ([], ["1"])
+    assert await parked_of(worker, P1) == [(KIT, "Poison"), (KIT, parked.BEHIND)]
+
+
+async def test_a_withdrawal_passes_a_parked_referral(worker: Database, inbox: Inbox, effects: Effects) -> None:
+    await inbox.process(numbered(P1, "poison"))
+    await inbox.process([came(P1, WITHDRAWN, b"withdrawn"), came(P1, DISCLOSED, b"later")])
+    assert effects.of(P1) == ["withdrawn"]
+    assert await parked_of(worker) == [(KIT, "Poison"), (DISCLOSED, parked.BEHIND)]
+
+
+async def test_a_withdrawal_behind_poison_in_the_same_batch_is_applied_at_once(inbox: Inbox, effects: Effects) -> None:
+    await inbox.process([came(P1, DISCLOSED, b"poison"), came(P1, WITHDRAWN, b"withdrawn"), came(P1, KIT, b"later")])
+    assert effects.of(P1) == ["withdrawn"]
+
+
+async def test_a_withdrawal_that_fails_itself_is_tried_again_without_an_operator(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    batch = [came(P1, WITHDRAWN, b"poison"), came(P1, KIT, b"later"), came(P2, WITHDRAWN, b"withdrawn")]
+    await inbox.process(batch)
+    assert effects.of(P2) == ["withdrawn"], "another's withdrawal on its partition did not wait"
+    assert await parked.attend(worker, inbox) == 0
+    effects.healed = True
+    assert await parked.attend(worker, inbox) == 2
+    assert effects.of(P1) == ["poison", "later"]
+    assert await parked_of(worker) == []
+
+
+async def test_redelivery_of_what_was_parked_parks_nothing_twice(worker: Database, inbox: Inbox) -> None:
+    batch = numbered(P1, "1", "poison", "3")
+    await inbox.process(batch)
+    await inbox.process(batch)
+    assert len(await parked_of(worker)) == 2
+
+
+async def test_an_agency_cannot_hold_back_anothers_referral_by_naming_it(inbox: Inbox, effects: Effects) -> None:
+    await inbox.process([came(P1, body=b"poison", topic="facts.forensics")])
+    await inbox.process([came(P1, body=b"1", topic="facts.police-link")])
+    assert effects.of(P1) == ["1"]
+
+
+async def test_a_retry_runs_what_is_parked_in_its_order(worker: Database, inbox: Inbox, effects: Effects) -> None:
+    await inbox.process(numbered(P1, "poison", "2", "3"))
+    effects.healed = True
+    assert await parked.retry(worker, inbox, P1) == parked.Retried(released=3, remaining=0, reason=None)
+    assert effects.of(P1) == ["poison", "2", "3"]
+    await inbox.process(numbered(P1, "4"))
+    assert effects.of(P1) == ["poison", "2", "3", "4"]
+
+
+async def test_a_retry_that_fails_stays_parked_with_all_behind_it(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    await inbox.process(numbered(P1, "poison", "2"))
+    assert await parked.retry(worker, inbox, P1) == parked.Retried(released=0, remaining=2, reason="Poison")
+    assert effects.of(P1) == []
+    assert await parked_of(worker) == [(KIT, "Poison"), (KIT, parked.BEHIND)]
+
+
+async def test_what_was_released_does_not_take_effect_again_when_it_is_delivered_again(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    batch = numbered(P1, "poison", "2")
+    await inbox.process(batch)
+    effects.healed = True
+    await parked.retry(worker, inbox, P1)
+    await inbox.process(batch)
+    assert effects.of(P1) == ["poison", "2"]
+
+
+async def test_an_operators_request_is_carried_out_by_the_worker(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    await inbox.process(numbered(P1, "poison", "2"))
+    effects.healed = True
+    async with worker.transaction(()) as session:
+        assert await parked.request_retry(session, P1) == 2
+    assert await parked.attend(worker, inbox) == 2
+    assert effects.of(P1) == ["poison", "2"]
+    assert await parked.attend(worker, inbox) == 0
+
+
+async def test_an_event_of_no_referral_is_parked_alone_and_retried_by_its_id(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    event = came(None, body=b"poison")
+    await inbox.process([event, came(None, body=b"other")])
+    assert await parked_of(worker) == [(KIT, "Poison")]
+    effects.healed = True
+    async with worker.transaction(()) as session:
+        assert await parked.request_retry(session, str(event.event_id)) == 1
+    assert await parked.attend(worker, inbox) == 1
+
+
+async def test_a_retry_and_the_consumer_do_not_overtake_each_other(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    await inbox.process(numbered(P1, "poison", *map(str, range(1, 10))))
+    effects.healed = True
+    await asyncio.gather(parked.retry(worker, inbox, P1), inbox.process(numbered(P1, "10")))
+    await parked.retry(worker, inbox, P1)
+    assert effects.of(P1) == ["poison", *map(str, range(1, 11))]
+
+
+async def test_what_arrives_while_a_retry_is_at_work_waits_for_it_and_is_not_left_behind(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    await inbox.process(numbered(P1, "poison"))
+    (later,) = numbered(P1, "2")
+    async with worker.transaction([SADDAR]) as retrying:
+        await parked.lock(retrying, later.place)
+        arriving = asyncio.create_task(inbox.process([later]))
+        await asyncio.sleep(0.3)
+        assert not arriving.done()
+        await retrying.execute(update(parked_rows).values(released_at=NOW))
+    await arriving
+    assert effects.of(P1) == ["2"]
+    assert await parked_of(worker) == []
