@@ -99,10 +99,6 @@ class AtRest:
         except InvalidTag:
             raise Unopenable("content at rest does not open") from None
 
-    def needs_resealing(self, sealed: bytes) -> bool:
-        """Whether it lies under a key older than the newest: what a rotation still has to seal anew."""
-        return sealed[1] != self._newest
-
     def _cipher(self, key_id: int, place: bytes) -> AESGCM:
         return AESGCM(_derive(self._keys[key_id], "amanat/at-rest/1", place.decode()))
 

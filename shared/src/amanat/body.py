@@ -37,7 +37,6 @@ class BodyRule:
     media_types: frozenset[str] = field(default=frozenset({"application/json"}))
 
 
-FORM = BodyRule(limit=64 * 1024, media_types=frozenset({"application/x-www-form-urlencoded"}))
 FHIR = BodyRule(limit=16 * MEBIBYTE, media_types=frozenset({"application/fhir+json", "application/json"}))
 
 

@@ -60,7 +60,6 @@ class LeaseClient:
         self._held: dict[Ask, Lease] = {}
         self._waiting: dict[Ask, asyncio.Future[Lease]] = {}
         self._flying: dict[Ask, asyncio.Future[Lease]] = {}
-        self._outdated: set[Ask] = set()
         self._flights: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -87,12 +86,6 @@ class LeaseClient:
                 return lease
         except TimeoutError:
             raise GateAway("the gate does not answer in time") from None
-
-    def drop(self, referral: str) -> None:
-        """Forgets this referral's leases, as on a withdrawal. One under way is asked for anew, not handed out."""
-        for ask in [each for each in self._held if each.referral == referral]:
-            del self._held[ask]
-        self._outdated.update(each for each in self._flying if each.referral == referral)
 
     async def aclose(self) -> None:
         """Forgets every key; who still waits gets GateAway. `http` stays open: it is the caller's."""
@@ -140,15 +133,11 @@ class LeaseClient:
             _fail(batch.values(), error)
         else:
             for (ask, future), lease in zip(batch.items(), leases, strict=True):
-                if ask in self._outdated:
-                    self._waiting[ask] = future
-                else:
-                    self._hold(ask, lease)
-                    future.set_result(lease)
+                self._hold(ask, lease)
+                future.set_result(lease)
         finally:
             for ask in batch:
                 del self._flying[ask]
-                self._outdated.discard(ask)
 
     async def _send(self, asks: Sequence[Ask]) -> list[Lease]:
         token = await self._token()

@@ -51,7 +51,7 @@ def test_the_visit_is_the_present_one_else_the_latest_emergency(
     encounters: Any, chosen: int, with_encounters: Callable[..., dict[str, Any]], mapped: Mapped
 ) -> None:
     taken = mapped(with_encounters(*encounters))
-    assert taken.encounter_key == f"urn:visit|{chosen}"
+    assert taken.encounter_identifiers == (f"urn:visit|{chosen}",)
     assert [entry.index - 2 for entry in taken.entries if entry.kept_as == "case"] == [chosen]
 
 

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amanat.body import FHIR, FORM, check_json
+from amanat.body import FHIR, BodyRule, check_json
 from amanat.errors import MalformedBody
 
 from .issuers import Client, MakeApp
@@ -27,6 +27,9 @@ JSON = {"content-type": "application/json"}
 @router.post("/desk/form", include_in_schema=False)
 async def take(request: Request) -> int:
     return len(await request.body())
+
+
+FORM = BodyRule(limit=64 * 1024, media_types=frozenset({"application/x-www-form-urlencoded"}))
 
 
 async def send(

@@ -83,28 +83,6 @@ async def test_one_who_gives_up_does_not_take_the_lease_from_the_others(client: 
     assert (await patient).keys
 
 
-async def test_a_dropped_referral_is_asked_for_again_and_others_are_not(client: LeaseClient, gate: Gate) -> None:
-    await client.lease(REFERRAL, STATION, PURPOSE)
-    await client.lease(REFERRAL, "station-clifton", PURPOSE)
-    await client.lease("P-other", STATION, PURPOSE)
-    client.drop(REFERRAL)
-    gate.keys = []
-    assert not (await client.lease(REFERRAL, STATION, PURPOSE)).keys
-    assert not (await client.lease(REFERRAL, "station-clifton", PURPOSE)).keys
-    assert (await client.lease("P-other", STATION, PURPOSE)).keys
-
-
-async def test_a_lease_under_way_when_its_referral_is_dropped_is_not_handed_out(
-    client: LeaseClient, gate: Gate
-) -> None:
-    asked = await under_way(client, gate)
-    gate.keys = []
-    client.drop(REFERRAL)
-    gate.opened.set()
-    assert not (await asked).keys
-    assert len(gate.asked) == 2
-
-
 async def test_closing_forgets_all_keys_and_leaves_nobody_waiting(gate: Gate) -> None:
     client = gate.client()
     await client.lease("P-held", STATION, PURPOSE)

@@ -79,7 +79,6 @@ def _grant(given: ConsentGiven, withdrawals: set[ConsentWithdrawn], exclusions: 
         given_at=terms.given_at or given.recorded_at,
         recorded_at=given.recorded_at,
         expires_at=terms.expires_at,
-        review_at=terms.review_at,
         withdrawn_at=max((each.withdrawn_at for each in beating), default=None),
     )
 

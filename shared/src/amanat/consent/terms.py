@@ -140,5 +140,4 @@ class Grant(_Frozen):
     given_at: Moment
     recorded_at: Moment
     expires_at: Moment | None
-    review_at: Moment | None
     withdrawn_at: Moment | None

@@ -35,7 +35,7 @@ class MappedBundle:
     """A case to open, or to add to; what the case is known by; and what became of each entry, in their order.
 
     `patient_identifiers` and `encounter_identifiers` are `system|value`, the steadiest first: a case that bears one of
-    each is the same visit. `undated` are the entries of consents without a date, with how many terms each gave.
+    each is the same visit. `consents` are the entries that are kept as one, by index, with what each gave.
     """
 
     case: NewCase
@@ -48,11 +48,6 @@ class MappedBundle:
     def patient_key(self) -> str | None:
         """The patient's steadiest identifier, to be blind-indexed; None when she has none."""
         return next(iter(self.patient_identifiers), None)
-
-    @property
-    def encounter_key(self) -> str | None:
-        """The visit's steadiest identifier, to be blind-indexed; None when it has none."""
-        return next(iter(self.encounter_identifiers), None)
 
     def for_known_case(self) -> "MappedBundle":
         """What may be added to a case that is open already.
