@@ -2,9 +2,9 @@
 
 | guard | taken out | what must fail |
 |---|---|---|
-| tombstone join | no withdrawal hides anything | `agency/test_reading` |
-| tenant join | every referral is the asker's | `agency/test_reading` |
-| RLS policy | every row is everybody's | `agency/test_reading` |
+| tombstone join | no withdrawal hides anything | `agency/test_tombstones` |
+| tenant join | every referral is the asker's | `agency/test_tenants` |
+| RLS policy | every row is everybody's | `agency/test_tenants` |
 | look | nothing is recorded of it | `agency/test_reading` |
 | category test | a field without a category | `contracts/test_categories` |
 | ceiling | an agency may have every category | `contracts/test_projection` |
@@ -30,7 +30,7 @@ SOURCES = (
     *("shared/src", "deploy/local/src", "services/intake/src", "services/police-link/src"),
     *("services/forensics/src", "services/legal-aid/src"),
 )
-READING = "tests/shared/agency/test_reading.py"
+TENANTS = "tests/shared/agency/test_tenants.py"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ GUARDS = (
         "shared/src/amanat/agency/repository.py",
         "    return ~exists().where(\n        tombstones.c.tenant == tenant,",
         "    return true() | ~exists().where(\n        tombstones.c.tenant == tenant,",
-        READING,
+        "tests/shared/agency/test_tombstones.py",
         "test_a_tombstone_that_comes_after_the_lease_still_hides_its_category",
     ),
     Guard(
@@ -59,7 +59,7 @@ GUARDS = (
         "shared/src/amanat/agency/repository.py",
         "    return referrals.c.tenant == access.organisation\n",
         "    return true()\n",
-        READING,
+        TENANTS,
         "test_each_statement_joins_the_asking_tenant_even_where_the_transaction_sees_more",
     ),
     Guard(
@@ -67,7 +67,7 @@ GUARDS = (
         "shared/src/amanat/schema/__init__.py",
         'TENANT_POLICY = "tenant = ANY (',
         'TENANT_POLICY = "true OR tenant = ANY (',
-        READING,
+        TENANTS,
         "test_no_table_shows_another_tenants_rows_to_the_api",
     ),
     Guard(
@@ -75,7 +75,7 @@ GUARDS = (
         "shared/src/amanat/looks.py",
         ".add_cte(_look_row(look, seen), _ledger_row(look, seen))",
         ".add_cte(_ledger_row(look, seen))",
-        READING,
+        "tests/shared/agency/test_reading.py",
         "test_a_look_is_on_record_with_what_was_opened",
     ),
     Guard(
