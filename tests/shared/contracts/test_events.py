@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
@@ -25,6 +26,13 @@ def _golden(name: str) -> Any:
 
 def test_every_event_has_a_golden_file_and_every_golden_file_its_event() -> None:
     assert {file.stem for file in _GOLDEN.glob("*.json")} == set(_CONTRACTS)
+
+
+def test_no_golden_file_is_ever_changed_nor_taken_away() -> None:
+    lines = (_GOLDEN / "FROZEN").read_text(encoding="utf-8").splitlines()
+    frozen = dict(reversed(line.split("  ")) for line in lines)
+    digests = {file.name: sha256(file.read_bytes()).hexdigest() for file in _GOLDEN.glob("*.json")}
+    assert digests == frozen
 
 
 @pytest.mark.parametrize("name", _CONTRACTS)

@@ -1,7 +1,7 @@
 """`python -m amanat.contracts.export`: writes the contracts' JSON Schemas and the AsyncAPI document.
 
-An incompatible change of a snapshot is refused (exit 1) and nothing is written; `--unreleased` allows it while no
-release carries the contract yet.
+An incompatible change of a snapshot is refused (exit 1) and nothing is written: it belongs in a new version of the
+type, beside the old one, whose events are read forever.
 """
 
 import argparse
@@ -176,11 +176,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Writes the snapshots; 1 and no file when that would break a contract."""
     parser = argparse.ArgumentParser(prog="python -m amanat.contracts.export", description=__doc__)
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--unreleased", action="store_true", help="allow incompatible changes: no release has them yet")
     options = parser.parse_args(arguments)
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    refused = () if options.unreleased else tuple(refusals(folder))
+    refused = tuple(refusals(folder))
     if refused:
         sys.stderr.write("".join(f"incompatible: {reason}\n" for reason in refused))
         return 1

@@ -1,16 +1,16 @@
 """One half of a kit's way from hand to hand: a release or a receipt, attested by who recorded it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from amanat.categories import Agency, Category
 from amanat.contracts.base import Part, Record
-from amanat.contracts.values import Celsius, Flag, Identifier, Line, Moment, Paragraph, Sha256
+from amanat.contracts.values import Barcode, Celsius, Flag, Identifier, Line, Moment, Paragraph, Sha256
 
 
 class Counterpart(Part):
-    """The organisation at the other end of the transfer."""
+    """An organisation at either end of the transfer."""
 
     agency: Annotated[Agency | None, Category.LABORATORY] = None
     organisation: Annotated[Identifier | None, Category.LABORATORY] = None
@@ -26,8 +26,15 @@ class Attestation(Part):
 
 
 class CustodyHalf(Record):
-    """A release or a receipt. All of it is `laboratory`, so that a disclosed half is whole; times are the holder's."""
+    """A release or a receipt. All of it is `laboratory`, so that a disclosed half is whole; times are the holder's.
 
+    Whose half it is of which kit stands beside it where it is kept and reported; `half`, `barcode` and `holder` are
+    filled in when it goes on to others, and are no part of what its holder attested.
+    """
+
+    half: Annotated[Literal["release", "receipt"] | None, Category.LABORATORY] = None
+    barcode: Annotated[Barcode | None, Category.LABORATORY] = None
+    holder: Annotated[Counterpart | None, Category.LABORATORY] = None
     counterpart: Annotated[Counterpart | None, Category.LABORATORY] = None
     at: Annotated[Moment | None, Category.LABORATORY] = None
     place: Annotated[Line | None, Category.LABORATORY] = None
