@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import JsonValue
 from sqlalchemy import CTE, ColumnElement, Row, Select, case, exists, literal, null, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger
 from amanat.categories import Category
@@ -104,6 +105,32 @@ async def fetch(
     async with database.transaction(tenants) as session:
         rows: Sequence[Row[Any]] = (await session.execute(recorded)).all()
     return rows  # only here: the commit above came first
+
+
+async def record(session: AsyncSession, looks_made: Sequence[Look], *, found: bool) -> None:
+    """Puts looks on record in the caller's transaction, for a search: what it finds is not known beforehand, and it
+    opens nothing. With `found` false they are refusals. The answer may leave only after the commit."""
+    await session.execute(insert(looks), [_values(each, found=found) for each in looks_made])
+    entries = [
+        {**(each.seen_entry if found else each.refused_entry), "tenant": each.tenant, "at": each.at}
+        for each in looks_made
+    ]
+    await session.execute(insert(ledger_entries), entries)
+
+
+def _values(look: Look, *, found: bool) -> dict[str, Any]:
+    return {
+        "tenant": look.tenant,
+        "id": look.id,
+        "referral": look.referral if found else None,
+        "refused": None if found else look.refused,
+        "subject": look.subject,
+        "client": look.client,
+        "token_id": look.token_id,
+        "purpose": look.purpose,
+        "categories": list(look.categories) if found else [],
+        "at": look.at,
+    }
 
 
 def _recording(look: Look, statement: Select[Any]) -> Select[Any]:

@@ -20,6 +20,7 @@ from amanat.telemetry import traceparent
 
 WITHDRAWN = "pk.amanat.category-withdrawn.v1"
 DISCLOSED = "pk.amanat.category-disclosed.v1"
+_NEWS = ("pk.amanat.referral-opened.v1", "pk.amanat.kit-announced.v1")
 _PRUNE_STEP = 5_000
 _IDEMPOTENCY_DAYS = 7
 
@@ -106,6 +107,22 @@ async def cancel(session: AsyncSession, *, referral: str, category: str, epoch_u
             outbox.c.category == category,
             outbox.c.epoch <= epoch_upto,
             outbox.c.type == DISCLOSED,
+            outbox.c.published_at.is_(None),
+            outbox.c.cancelled_at.is_(None),
+        )
+        .values(cancelled_at=func.now()),
+    )
+
+
+async def cancel_news(session: AsyncSession, *, referral: str) -> int:
+    """Takes back what would still tell of a referral that nothing of is shared any more: its opening and its kits, as
+    far as unpublished; returns how many. Its tombstones go out, since a row may have been sent and not yet marked."""
+    return await _rows(
+        session,
+        update(outbox)
+        .where(
+            outbox.c.referral == referral,
+            outbox.c.type.in_(_NEWS),
             outbox.c.published_at.is_(None),
             outbox.c.cancelled_at.is_(None),
         )

@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from amanat.categories import Agency
 from amanat.contracts.custody import KitReceived, KitReleased
 from amanat.contracts.records import RECORDS
 from amanat.contracts.records.custody import Attestation, Counterpart
+from amanat.custody import canonical_sha256
 from intake.service.sweeps import sweep
 
-from .world import CANARY, FORENSICS, KARACHI, LAB, LAHORE, POLICE, SADDAR, World, consent
+from .world import CANARY, FORENSICS, KARACHI, LAB, LAHORE, LEGAL, POLICE, SADDAR, World, consent
 
 KIT = "KIT-000123"
+BESIDE = {"kind", "half", "barcode", "holder"}
+"""What is told with a half and was not attested by its holder."""
 TO_SADDAR = {"counterpart": {"agency": "police-link", "organisation": SADDAR}, "seal_number": "S1"}
 
 
@@ -188,3 +192,30 @@ async def test_a_half_sent_again_under_its_key_is_one_attestation(world: World) 
     again = await world.post(f"/v1/kits/{KIT}/release", TO_SADDAR, key="k")
     assert first.json() == again.json()
     assert len((await _kit(world, case))["halves"]) == 1
+
+
+async def test_a_half_goes_on_to_who_may_see_the_laboratorys_part_and_never_back_to_its_holder(world: World) -> None:
+    case, referrals = await world.open_case(
+        consent(POLICE, "laboratory"), consent(FORENSICS, "incident"), consent(LEGAL, "laboratory")
+    )
+    await world.post(f"/v1/cases/{case}/kits", {"barcode": KIT})
+    await world.post(f"/v1/kits/{KIT}/release", {**TO_SADDAR, "place": "Room 4"})
+    await world.fact(POLICE, KitReceived(referral=referrals[POLICE], barcode=KIT, half=half("intake", KARACHI)))
+
+    async def told(agency: Agency) -> list[tuple[str, str, str]]:
+        parts = await world.readable(agency, referrals[agency])
+        return [(part["half"], part["barcode"], part["holder"]["organisation"]) for part in parts.get("laboratory", [])]
+
+    assert await told(POLICE) == [("release", KIT, KARACHI)]
+    assert await told(LEGAL) == [("release", KIT, KARACHI), ("receipt", KIT, SADDAR)]
+    assert "laboratory" not in await world.readable(FORENSICS, referrals[FORENSICS])
+
+
+async def test_what_goes_on_of_a_half_leaves_its_attestation_as_it_was(world: World) -> None:
+    case, referrals = await world.open_case(consent(LEGAL, "laboratory"))
+    await world.post(f"/v1/cases/{case}/kits", {"barcode": KIT})
+    attested = (await world.post(f"/v1/kits/{KIT}/release", TO_SADDAR)).json()
+    [part] = (await world.readable(LEGAL, referrals[LEGAL]))["laboratory"]
+    assert part["attestation"]["sha256"] == attested["sha256"]
+    told = RECORDS["custody_half"].model_validate({k: v for k, v in part.items() if k not in BESIDE})
+    assert canonical_sha256(told) == attested["sha256"]

@@ -109,6 +109,19 @@ async def test_a_code_is_read_as_people_write_it(world: World) -> None:
     assert row.referral == case
 
 
+async def test_finding_a_case_by_an_identifier_is_a_look_at_whose_it_is(world: World) -> None:
+    case, _ = await world.open_case()
+    async with world.cell() as client:
+        found = await client.post("/v1/cases/search", json={"cnic": ADULT["cnic"]})
+        nobody = await client.post("/v1/cases/search", json={"cnic": "42201-0000000-1"})
+    assert (found.json()["cases"], nobody.json()["cases"]) == ([case], [])
+    seen, refused = await world.rows("SELECT * FROM looks ORDER BY arrival")
+    assert (seen.referral, seen.categories, seen.subject) == (case, ["identity"], "arcc-karachi-system")
+    assert (refused.referral, len(refused.refused), refused.categories) == (None, 32, [])
+    kinds = await world.rows("SELECT kind FROM ledger_entries WHERE kind LIKE 'look%' ORDER BY id")
+    assert [row.kind for row in kinds] == ["look", "look_refused"]
+
+
 async def test_not_changed_opens_nothing_and_makes_no_look(world: World) -> None:
     case, _ = await world.open_case()
     etag = (await world.get(f"/v1/cases/{case}")).headers["etag"]

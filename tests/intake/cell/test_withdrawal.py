@@ -158,6 +158,19 @@ async def test_no_other_agency_confirms_in_its_place(world: World) -> None:
     assert await world.parked() == ["NeverOpened"]
 
 
+async def test_what_was_taken_back_before_it_was_sent_tells_nobody_that_there_was_a_case(world: World) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity"), consent(FORENSICS, "incident"))
+    await world.post(f"/v1/cases/{case}/kits", {"barcode": "KIT-000007"})
+    await world.withdraw(case, await world.consent_of(case, POLICE))
+    left = {row.type.split(".")[2] for row in await world.outbox(referrals[POLICE]) if row.cancelled_at is None}
+    assert left == {"category-withdrawn"}
+    others = {row.type.split(".")[2] for row in await world.outbox(referrals[FORENSICS]) if row.cancelled_at is None}
+    assert others == {"referral-opened", "category-disclosed", "kit-announced"}
+    await world.post(f"/v1/cases/{case}/consents", consent(POLICE, "identity"))
+    again = [row.type.split(".")[2] for row in await world.outbox(referrals[POLICE]) if row.cancelled_at is None]
+    assert again == ["category-withdrawn", "referral-opened", "kit-announced", "category-disclosed"]
+
+
 async def test_an_expired_consent_ends_as_a_withdrawal_does(world: World) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=5)
     case, referrals = await world.open_case(
@@ -187,7 +200,11 @@ async def test_nothing_goes_out_under_a_consent_that_expired_before_its_sweep(wo
     assert not [row for row in await world.outbox() if row.type.endswith("kit-announced.v1")]
 
 
-async def test_a_case_that_cannot_be_opened_keeps_no_other_from_ending(world: World) -> None:
+@pytest.mark.parametrize("at_once", [100, 1])
+async def test_a_case_that_cannot_be_opened_keeps_no_other_from_ending(
+    world: World, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("intake.service.sweeps.BATCH", at_once)
     soon = datetime.now(UTC) + timedelta(minutes=5)
     cases = [await world.open_case(consent(POLICE, "identity", expires_at=soon.isoformat())) for _ in range(3)]
     spoilt = cases[0][0]

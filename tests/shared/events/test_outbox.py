@@ -107,6 +107,14 @@ async def test_the_http_process_cancels_its_own_tenants_events_alone(worker: Dat
         assert await outbox.cancel(session, referral=P1, category="incident", epoch_upto=9) == 1
 
 
+async def test_the_http_process_cannot_take_back_a_tombstone(api: Database) -> None:
+    async with api.transaction([SADDAR]) as session:
+        await say(session, TOPIC, withdrawn(P1))
+        await say(session, TOPIC, disclosed(P1))
+        taken_back = update(rows).values(cancelled_at=NOW).returning(rows.c.type)
+        assert list(await session.scalars(taken_back)) == [outbox.DISCLOSED]
+
+
 async def test_the_relay_is_notified_once_for_all_events_of_a_flush(worker: Database) -> None:
     heard: list[None] = []
     ear = await worker.listen(lambda: heard.append(None))

@@ -153,7 +153,13 @@ async def test_a_worker_crosses_tenants_on_outbox_and_tombstones_alone(worker: D
     async with worker.transaction([SADDAR]) as session:
         await session.execute(
             insert(tombstones).values(
-                tenant=SADDAR, referral=P1, category="incident", epoch=1, withdrawn_at=NOW, applied_at=NOW
+                tenant=SADDAR,
+                referral=P1,
+                category="incident",
+                epoch=1,
+                consent_version=2,
+                withdrawn_at=NOW,
+                applied_at=NOW,
             )
         )
     assert await count(worker, outbox) == 1

@@ -4,7 +4,7 @@ A service's first revision calls `create_platform`. A unique key that a tenant c
 conflict would tell of a row that row-level security hides.
 """
 
-from amanat.schema import Operations, background_role, background_table, tenant_table
+from amanat.schema import Operations, api_role, background_role, background_table, tenant_table
 
 _TABLES = (
     """CREATE TABLE outbox (
@@ -114,6 +114,11 @@ def create_platform(op: Operations, db: str, background: str) -> None:
         "SELECT, INSERT, UPDATE (cancelled_at)",
         "SELECT, INSERT, UPDATE (published_at, cancelled_at), DELETE",
         background_all=True,
+    )
+    # A tombstone is never taken back, by whoever takes over `main` neither.
+    op.execute(
+        f"CREATE POLICY tombstones_stay ON outbox AS RESTRICTIVE FOR UPDATE TO {api_role(db)}"
+        " USING (type <> 'pk.amanat.category-withdrawn.v1')"
     )
     background_table(op, "inbox", db, "SELECT, INSERT, DELETE")
     background_table(op, "parked", db, "SELECT, INSERT, UPDATE (reason, retry_requested_at, released_at), DELETE")

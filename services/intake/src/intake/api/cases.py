@@ -68,7 +68,7 @@ async def search_cases(
     body: schemas.CaseSearch, principal: Member, session: Transaction, desk: AtDesk
 ) -> schemas.CasesFound:
     """Find one's own cell's cases by an identifier, which stands in the body and in no URL."""
-    return await cases.search(session, principal, body, desk.instruments)
+    return await cases.search(session, principal, body, desk.now, desk.instruments)
 
 
 @router.post(

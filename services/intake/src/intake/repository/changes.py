@@ -121,6 +121,9 @@ async def apply(
         )
     for code, share, _ in changes.shares_ended:
         await outbox.cancel(session, referral=code, category=share.category, epoch_upto=share.epoch)
+    for referral in changes.referrals.values():
+        if referral.state == "closed":
+            await outbox.cancel_news(session, referral=referral.code)
     for outgoing in changes.outgoing:
         await outbox.add(
             session,

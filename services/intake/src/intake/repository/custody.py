@@ -108,7 +108,7 @@ async def add_match(session: AsyncSession, *, tenant: str, release: UUID, receip
 
 
 async def cases_with_unmatched(
-    session: AsyncSession, receipts_before: datetime, releases_before: datetime, limit: int
+    session: AsyncSession, receipts_before: datetime, releases_before: datetime, limit: int, skip: int = 0
 ) -> list[tuple[str, str]]:
     """(tenant, case) of halves recorded before these times, unmatched and not yet on the timeline as such."""
     statement = (
@@ -118,7 +118,9 @@ async def cases_with_unmatched(
         )
         .where(*_waiting_too_long(receipts_before, releases_before))
         .distinct()
+        .order_by(kits.c.tenant, kits.c.case_code)
         .limit(limit)
+        .offset(skip)
     )
     return [(row.tenant, row.case_code) for row in await session.execute(statement)]
 

@@ -167,15 +167,18 @@ async def rotated_at(session: AsyncSession) -> datetime | None:
     return last
 
 
-async def cases_with_ended_shares(session: AsyncSession, now: datetime, limit: int) -> list[tuple[str, str]]:
+async def cases_with_ended_shares(
+    session: AsyncSession, now: datetime, limit: int, skip: int = 0
+) -> list[tuple[str, str]]:
     """(tenant, case) of referrals that have an open share whose last basis has expired."""
     statement = (
         select(referrals.c.tenant, referrals.c.case_code)
         .join(shares, and_(shares.c.referral == referrals.c.code, shares.c.tenant == referrals.c.tenant))
         .where(shares.c.ended_at.is_(None), shares.c.until <= now)
         .group_by(referrals.c.tenant, referrals.c.case_code)
-        .order_by(func.min(shares.c.until))
+        .order_by(func.min(shares.c.until), referrals.c.case_code)
         .limit(limit)
+        .offset(skip)
     )
     return [(row.tenant, row.case_code) for row in await session.execute(statement)]
 
@@ -208,14 +211,17 @@ async def retire_superseded(session: AsyncSession, before: datetime, limit: int)
     return len(gone.all())
 
 
-async def cases_with_overdue_clocks(session: AsyncSession, now: datetime, limit: int) -> list[tuple[str, str]]:
+async def cases_with_overdue_clocks(
+    session: AsyncSession, now: datetime, limit: int, skip: int = 0
+) -> list[tuple[str, str]]:
     """(tenant, case) with a clock past its due time, not met and not yet noted; most overdue first."""
     statement = (
         select(clocks.c.tenant, clocks.c.case_code)
         .where(clocks.c.due_at <= now, clocks.c.met_at.is_(None), clocks.c.overdue_noted_at.is_(None))
         .group_by(clocks.c.tenant, clocks.c.case_code)
-        .order_by(func.min(clocks.c.due_at))
+        .order_by(func.min(clocks.c.due_at), clocks.c.case_code)
         .limit(limit)
+        .offset(skip)
     )
     return [(row.tenant, row.case_code) for row in await session.execute(statement)]
 
@@ -240,14 +246,17 @@ async def note_overdue(session: AsyncSession, tenant: str, case: str, now: datet
 _SILENT = and_(referrals.c.state == "open", referrals.c.progress == "sent", referrals.c.reminded_at.is_(None))
 
 
-async def silent_cases(session: AsyncSession, opened_before: datetime, limit: int) -> list[tuple[str, str]]:
+async def silent_cases(
+    session: AsyncSession, opened_before: datetime, limit: int, skip: int = 0
+) -> list[tuple[str, str]]:
     """(tenant, case) with an open referral that nobody acknowledged since before this time, not yet noted as such."""
     statement = (
         select(referrals.c.tenant, referrals.c.case_code)
         .where(_SILENT, referrals.c.opened_at <= opened_before)
         .group_by(referrals.c.tenant, referrals.c.case_code)
-        .order_by(func.min(referrals.c.opened_at))
+        .order_by(func.min(referrals.c.opened_at), referrals.c.case_code)
         .limit(limit)
+        .offset(skip)
     )
     return [(row.tenant, row.case_code) for row in await session.execute(statement)]
 

@@ -7,13 +7,15 @@ from typing import Any
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amanat.categories import Agency
+from amanat.categories import Agency, Category
 from amanat.clocks import due
 from amanat.codes import PREFIX, new_code
 from amanat.consent import own
 from amanat.contracts.records import RECORDS, Person, Record
 from amanat.errors import PreconditionFailed
 from amanat.inputs import invalid_input
+from amanat.looks import look
+from amanat.looks import record as record_looks
 from amanat.principal import Principal
 from intake import schemas
 from intake.changes import Changes
@@ -24,6 +26,7 @@ from intake.service import consents as consent_service
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, save_document, setting_of
+from intake.service.reading import PURPOSE
 from intake.service.recipients import check_recipients
 from intake.service.referrals import states
 
@@ -120,15 +123,34 @@ async def add_record(
 
 
 async def search(
-    session: AsyncSession, principal: Principal, body: schemas.CaseSearch, instruments: Instruments
+    session: AsyncSession, principal: Principal, body: schemas.CaseSearch, now: datetime, instruments: Instruments
 ) -> schemas.CasesFound:
-    """Codes of this client's own cases that bear the identifier. Raises OneIdentifier unless exactly one is given."""
+    """Codes of this client's own cases that bear the identifier, each with a look on record: who finds a case by a CNIC
+    has learned whose it is. Raises OneIdentifier unless exactly one is given.
+    """
     given = [(name, value) for name in INDEXED if (value := getattr(body, name)) is not None]
     if len(given) != 1:
         raise OneIdentifier
     [(field, value)] = given
     digests = [instruments.index.index(cell, field, value) for cell in principal.cells]
     found = await cases.find_by_index(session, own(principal), principal.cells, field, digests)
+    nothing = instruments.macs.refusal(b"".join(sorted(digests)).hex())
+    looks = [
+        look(
+            principal,
+            look_id=instruments.new_id(),
+            tenant=principal.organisation,
+            referral=code,
+            refused=nothing,
+            purpose=PURPOSE,
+            categories=(Category.IDENTITY,),
+            at=now,
+            at_rest=instruments.at_rest,
+            randomness=instruments.randomness,
+        )
+        for code in found or ("",)
+    ]
+    await record_looks(session, looks, found=bool(found))
     return schemas.CasesFound(cases=tuple(found))
 
 

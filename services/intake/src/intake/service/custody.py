@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency
 from amanat.clocks import due
-from amanat.consent import Access, own
+from amanat.consent import own
 from amanat.contracts.records import CustodyHalf
 from amanat.custody import NewHalf, attested, canonical_sha256
 from amanat.db import AnyRow
@@ -26,7 +26,7 @@ from intake.errors import AmbiguousKit, KitExists, unknown_recipient
 from intake.repository import cases, custody
 from intake.service.clocks import as_clock
 from intake.service.instruments import Instruments
-from intake.service.loading import load, plan_all, save, setting_of
+from intake.service.loading import LoadedCase, amend_all, as_document, load, open_half, plan_all, save, setting_of
 from intake.service.sharing import announce_kit
 
 Half = Literal["release", "receipt"]
@@ -91,12 +91,10 @@ async def record_own_half(
     agency, organisation = body.counterpart.agency, body.counterpart.organisation
     if agency is not Agency.INTAKE and not instruments.directory.serves(agency, organisation, kit.tenant):
         raise unknown_recipient("/counterpart")
-    if await cases.lock_case(session, [kit.tenant], kit.case_code) is None:
-        raise NotFound
+    case = await load(session, own(principal), [kit.tenant], kit.case_code, instruments)
     kept = attested(body, principal, now)
-    await cases.touch_case(session, kit.tenant, kit.case_code)
     half_id = await record_half(
-        session, own(principal), tenant=kit.tenant, case=kit.case_code, barcode=barcode, half=half,
+        session, case, barcode=barcode, half=half,
         holder=(Agency.INTAKE, kit.tenant), body=kept, now=now, instruments=instruments,
     )  # fmt: skip
     return schemas.HalfRecorded(barcode=barcode, half=half, attestation=half_id, sha256=canonical_sha256(kept))
@@ -126,10 +124,8 @@ async def _own_kit(session: AsyncSession, principal: Principal, barcode: str) ->
 
 async def record_half(
     session: AsyncSession,
-    access: Access,
+    case: LoadedCase,
     *,
-    tenant: str,
-    case: str,
     barcode: str,
     half: Half,
     holder: tuple[Agency, str],
@@ -137,8 +133,11 @@ async def record_half(
     now: datetime,
     instruments: Instruments,
 ) -> UUID:
-    """Keeps one half, matches it, and puts it, and any gap, on the timeline. The case is locked by the caller."""
-    half_id = instruments.new_id()
+    """Keeps one half, matches it, puts it, and any gap, on the timeline, and sends it on under others' grants.
+
+    Raises HalfWithoutCounterpart.
+    """
+    tenant, half_id = case.tenant, instruments.new_id()
     if body.counterpart is None or body.counterpart.agency is None or body.counterpart.organisation is None:
         raise HalfWithoutCounterpart
     counterpart = (body.counterpart.agency, body.counterpart.organisation)
@@ -171,17 +170,18 @@ async def record_half(
             entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_numbers_differ"))
     if body.seal_intact is False:
         entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_broken"))
-    await cases.add_timeline(session, tenant, case, entries)
+    await cases.add_timeline(session, tenant, case.code, entries)
     if half == "receipt" and holder[0] is Agency.FORENSICS:
-        await cases.stop_clock(session, tenant, case, ("dna_to_laboratory",), at)
+        await cases.stop_clock(session, tenant, case.code, ("dna_to_laboratory",), at)
+    document = as_document(half_id, body, half, barcode, holder, now)
+    case.documents.append(document)
+    changes, minter = Changes(), instruments.minter()
+    # A half opens nothing new; what has expired meanwhile ends first, so that the half does not go on under it.
+    setting = setting_of(case, minter, instruments, now, opens=False)
+    plan_all(changes, case, setting)
+    amend_all(changes, case, [document], setting)
+    await save(session, case, changes, minter, instruments, now)
     return half_id
-
-
-def open_half(row: AnyRow, instruments: Instruments) -> CustodyHalf:
-    """A kept half, opened."""
-    return CustodyHalf.parse(
-        instruments.at_rest.open(row.sealed, table="custody_halves", row=str(row.id), column="sealed")
-    )
 
 
 def _seals_differ(one: CustodyHalf, other: CustodyHalf) -> bool:

@@ -15,7 +15,6 @@ from amanat.contracts.forensics import KitReported
 from amanat.contracts.legal_aid import LawyerAssigned, LegalAidDeclined
 from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged, ReferralRefused
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
-from amanat.errors import NotFound
 from intake.changes import Changes
 from intake.repository import cases, consents, facts
 from intake.service import custody, restoring
@@ -133,11 +132,8 @@ async def _take_half(
     instruments: Instruments,
 ) -> None:
     await _must_be_of_case(session, tenant, case, fact.barcode)
-    if await cases.lock_case(session, [tenant], case) is None:
-        raise NotFound
-    await cases.touch_case(session, tenant, case)
     await custody.record_half(
-        session, gate, tenant=tenant, case=case, barcode=fact.barcode,
+        session, await load(session, gate, [tenant], case, instruments), barcode=fact.barcode,
         half="release" if isinstance(fact, KitReleased) else "receipt",
         holder=holder, body=fact.half, now=now, instruments=instruments,
     )  # fmt: skip

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from heapq import merge
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -13,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat import ledger
 from amanat.categories import Agency, Category
 from amanat.consent import Access, ConsentEvent, ConsentGiven, ConsentWithdrawn, Grant, GuardianExcluded, fold
-from amanat.contracts.records import RECORDS, Record, categories_in
+from amanat.contracts.records import RECORDS, CustodyHalf, Record, categories_in
+from amanat.contracts.records.custody import Counterpart
 from amanat.errors import NotFound
 from intake.changes import Changes, Document, Referral, Share
 from intake.repository import cases, consents, custody
@@ -77,17 +79,29 @@ async def load(
         raise NotFound
     referral_rows = await consents.lock_referrals(session, row.tenant, code)
     share_rows = await consents.read_shares(session, row.tenant, [r.code for r in referral_rows])
+    barcodes = await custody.barcodes_of(session, row.tenant, code)
+    records = await cases.current_records(session, access, row.tenant, code)
+    halves = await custody.read_halves(session, access, row.tenant, barcodes) if barcodes else ()
+    documents = [open_document(record, instruments) for record in records]
+    transfers = [
+        as_document(
+            half.id,
+            open_half(half, instruments),
+            half.half,
+            half.barcode,
+            (Agency(half.holder_agency), half.holder_organisation),
+            half.recorded_at,
+        )
+        for half in halves
+    ]
     return LoadedCase(
         tenant=row.tenant,
         code=code,
         version=row.version,
         events=await load_events(session, access, row.tenant, code, instruments),
-        documents=[
-            open_document(record, instruments)
-            for record in await cases.current_records(session, access, row.tenant, code)
-        ],
+        documents=list(merge(documents, transfers, key=lambda document: document.recorded_at)),
         referrals=[as_referral(referral, share_rows) for referral in referral_rows],
-        barcodes=await custody.barcodes_of(session, row.tenant, code),
+        barcodes=barcodes,
     )
 
 
@@ -159,6 +173,27 @@ def open_document(row: Row[Any], instruments: Instruments) -> Document:
         author_agency=Agency(row.author_agency),
         author_organisation=row.author_organisation,
     )
+
+
+def open_half(row: Row[Any], instruments: Instruments) -> CustodyHalf:
+    """A kept half, opened."""
+    return CustodyHalf.parse(
+        instruments.at_rest.open(row.sealed, table="custody_halves", row=str(row.id), column="sealed")
+    )
+
+
+def as_document(
+    half_id: UUID,
+    half: CustodyHalf,
+    direction: Literal["release", "receipt"],
+    barcode: str,
+    holder: tuple[Agency, str],
+    recorded_at: datetime,
+) -> Document:
+    """A half as it goes on to others: with its kit, its direction and its holder, to whom it never returns."""
+    named = Counterpart(agency=holder[0], organisation=holder[1])
+    told = half.model_copy(update={"half": direction, "barcode": barcode, "holder": named})
+    return Document(half_id, "custody_half", told, recorded_at, *holder)
 
 
 async def save_document(

@@ -34,6 +34,8 @@ _log = structlog.get_logger(__name__)
 
 Step = Callable[[AsyncSession, str, str], Awaitable[None]]
 """(session, tenant, case)"""
+Find = Callable[[AsyncSession, int], Awaitable[Sequence[tuple[str, str]]]]
+"""(session, how many to skip) -> up to BATCH of (tenant, case), in an order that stays"""
 
 
 async def sweep(database: Database, gate: Access, now: datetime, instruments: Instruments) -> int:
@@ -51,42 +53,54 @@ async def sweep(database: Database, gate: Access, now: datetime, instruments: In
         if silent_since is not None:
             await note_silence(session, tenant, code, silent_since, now)
 
-    async with database.transaction(()) as session:
-        ended = await keys.cases_with_ended_shares(session, now, BATCH)
-    settled = await _each(database, "expiry", ended, end)
-    async with database.transaction(()) as session:
-        late = await keys.cases_with_overdue_clocks(session, now, BATCH)
-    settled += await _each(database, "overdue", late, overdue)
-    if silent_since is not None:
-        async with database.transaction(()) as session:
-            unheard = await keys.silent_cases(session, silent_since, BATCH)
-        settled += await _each(database, "silence", unheard, silent)
+    async def ended_shares(session: AsyncSession, skip: int) -> Sequence[tuple[str, str]]:
+        return await keys.cases_with_ended_shares(session, now, BATCH, skip)
+
+    async def overdue_clocks(session: AsyncSession, skip: int) -> Sequence[tuple[str, str]]:
+        return await keys.cases_with_overdue_clocks(session, now, BATCH, skip)
+
+    async def unheard(session: AsyncSession, skip: int) -> Sequence[tuple[str, str]]:
+        return () if silent_since is None else await keys.silent_cases(session, silent_since, BATCH, skip)
+
     unpaired = (now - RECEIPT_WAITS, now - RELEASE_WAITS)
+
+    async def unmatched(session: AsyncSession, skip: int) -> Sequence[tuple[str, str]]:
+        return await custody.cases_with_unmatched(session, *unpaired, BATCH, skip)
 
     async def custody_gap(session: AsyncSession, tenant: str, code: str) -> None:
         await custody_service.note_unmatched(session, tenant, code, *unpaired, now)
 
-    async with database.transaction(()) as session:
-        waiting = await custody.cases_with_unmatched(session, *unpaired, BATCH)
-    settled += await _each(database, "custody", waiting, custody_gap)
+    settled = await _each(database, "expiry", ended_shares, end)
+    settled += await _each(database, "overdue", overdue_clocks, overdue)
+    settled += await _each(database, "silence", unheard, silent)
+    settled += await _each(database, "custody", unmatched, custody_gap)
     async with database.transaction(()) as session:
         await keys.retire_superseded(session, now - SUPERSEDED_FOR, BATCH)
     return settled
 
 
-async def _each(database: Database, name: str, found: Sequence[tuple[str, str]], step: Step) -> int:
-    settled = 0
-    for tenant, code in found:
-        try:
-            async with database.transaction((tenant,)) as session:
-                await step(session, tenant, code)
-            settled += 1
-        except Exception as error:
-            if is_transient(error):
-                raise
-            _FAILED.labels(name, type(error).__name__).inc()
-            _log.error("sweep_failed", sweep=name, error=type(error).__name__)
-    return settled
+async def _each(database: Database, name: str, find: Find, step: Step) -> int:
+    """Takes page after page; cases that fail stay in what is found, at its beginning, and are skipped on the next."""
+    settled, failed, tried = 0, 0, set[tuple[str, str]]()
+    while True:
+        async with database.transaction(()) as session:
+            found = await find(session, failed)
+        if tried.issuperset(found):
+            return settled
+        for tenant, code in found:
+            tried.add((tenant, code))
+            try:
+                async with database.transaction((tenant,)) as session:
+                    await step(session, tenant, code)
+                settled += 1
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                failed += 1
+                _FAILED.labels(name, type(error).__name__).inc()
+                _log.error("sweep_failed", sweep=name, error=type(error).__name__)
+        if len(found) < BATCH:
+            return settled
 
 
 async def end_expired(
