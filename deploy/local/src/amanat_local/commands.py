@@ -91,9 +91,9 @@ def _foreground(kind: Kind, folder: Path, services: list[str] | None) -> None:
 
 def _detached(options: list[str], folder: Path) -> None:
     from amanat_local import supervisor
+    from amanat_local.kept import private_folder
 
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    log = folder / "stack.log"
+    log = private_folder(folder) / "stack.log"
     log.unlink(missing_ok=True)
     log.touch(mode=0o600)
     with log.open("ab") as output:

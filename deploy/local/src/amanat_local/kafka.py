@@ -26,7 +26,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented 
 
 from amanat_local import maven
 from amanat_local.broker import AGENCIES, PARTITIONS, TOPICS
-from amanat_local.kept import Kept, write_private
+from amanat_local.kept import Kept, private_folder, write_private
 from amanat_local.process import Process, environment
 from amanat_local.services import Kafka
 from amanat_local.spawn import NotReady
@@ -71,7 +71,7 @@ class KafkaServer:
     def start(self) -> None:
         """Formats the storage the first time, starts, makes topics and ACLs; returns when it serves clients."""
         maven.download_kafka()
-        self._folder.mkdir(exist_ok=True, mode=0o700)
+        private_folder(self._folder / "data")
         write_private(self._settings, "".join(f"{name}={value}\n" for name, value in self._properties().items()))
         if not (self._folder / "data" / "meta.properties").exists():
             self._format()

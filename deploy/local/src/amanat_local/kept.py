@@ -12,6 +12,14 @@ from typing import Any
 from amanat_local.spawn import free_port, port_is_free
 
 
+def private_folder(folder: Path) -> Path:
+    """The folder, made for its owner alone with all that is missing above it; what was there is left as it was."""
+    if not folder.is_dir():
+        private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
 def write_private(path: Path, content: str) -> None:
     """Replaces the file at once, readable by its owner alone."""
     pending = path.with_name(f".{path.name}.pending")

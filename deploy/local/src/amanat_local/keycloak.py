@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from amanat_local import maven
-from amanat_local.kept import Kept
+from amanat_local.kept import Kept, private_folder
 from amanat_local.keys import Keys
 from amanat_local.process import Process, answers, environment
 from amanat_local.realm import REALM, Realm
@@ -84,7 +84,7 @@ class Keycloak:
         """Builds it if the cache holds no build yet (half a minute), starts it and applies the realm."""
         maven.download_keycloak()
         self._build()
-        self._folder.mkdir(exist_ok=True, mode=0o700)
+        private_folder(self._folder / "data")
         for part in ("lib", "conf", "providers", "themes", "version.txt"):
             link = self._folder / part
             link.unlink(missing_ok=True)

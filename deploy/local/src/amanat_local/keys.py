@@ -25,6 +25,7 @@ from joserfc.jwk import ECKey
 
 from amanat_local import directory
 from amanat_local.broker import AGENCIES
+from amanat_local.kept import private_folder
 
 SERVICES = ("intake", *AGENCIES)
 KEY_ID = "1"
@@ -102,8 +103,7 @@ class Keys:
 def _once(path: Path, make: Callable[[], bytes]) -> None:
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pending = path.with_name(f".{path.name}.pending")
+    pending = private_folder(path.parent) / f".{path.name}.pending"
     with os.fdopen(os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(make())
     pending.rename(path)

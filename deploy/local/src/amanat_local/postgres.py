@@ -18,6 +18,7 @@ from typing import Self
 from urllib.parse import quote
 
 from amanat_local.account import Account, choose_account
+from amanat_local.kept import private_folder
 from amanat_local.spawn import NotReady, end, free_port, spawn, tail, wait_until
 
 # Database → the roles besides its owner `<db>_migrator`. Intake's background work is the gate.
@@ -86,8 +87,7 @@ class Postgres:
 
         Raises NotReady with the end of the log when the server does not come up.
         """
-        folder = folder.absolute()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder = private_folder(folder.absolute())
         kept = _Kept.read(folder)
         account = choose_account(folder)
         postgres = cls(

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, Self
 from amanat_local import services as platform
 from amanat_local.directory import template
 from amanat_local.embedded import Embedded
-from amanat_local.kept import Kept, write_private
+from amanat_local.kept import Kept, private_folder, write_private
 from amanat_local.keys import SERVICES, Keys
 from amanat_local.migrations import migrate
 from amanat_local.postgres import ROLES, Postgres
@@ -80,9 +80,9 @@ class Stack:
     ) -> None:
         self.kind = kind
         self.folder = folder.absolute()
-        self.home = self.folder / kind
-        self.logs = self.home / "logs"
-        self.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.home = private_folder(self.folder / kind)
+        self.home.chmod(0o700)  # one of an earlier version stood open
+        self.logs = private_folder(self.home / "logs")
         self.kept = Kept.read(self.home)
         self.realm: Realm = realm_of(template())
         self.keys = Keys.make(self.home, [client.name for client in self.realm.clients])

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from amanat_local.kept import private_folder
 from amanat_local.spawn import NotReady, born
 from amanat_local.stack import Stack
 
@@ -53,8 +54,7 @@ def stopped_by_signals() -> Iterator[None]:
 
 def watch(stack: Stack, say: Callable[[str], None]) -> None:
     """Starts again what ended by itself, ever more slowly, and does what is asked; for ever."""
-    requests = requests_of(stack.folder)
-    requests.mkdir(exist_ok=True, mode=0o700)
+    requests = private_folder(requests_of(stack.folder))
     for stale in requests.iterdir():
         stale.unlink()
     pauses: dict[str, float] = {}
