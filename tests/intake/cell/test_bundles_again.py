@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .world import POLICE, World
 
 ARRIVAL = json.loads(Path(__file__).parents[3].joinpath("examples/bundles/arrival.json").read_text())
@@ -59,6 +61,22 @@ async def test_a_bundle_posted_again_revives_nothing_that_was_withdrawn(world: W
     assert again == case
     assert await world.readable(POLICE, referral) == {}
     assert len(await world.outbox(referral)) == sent
+
+
+@pytest.mark.parametrize(("taken_back", "status"), [((), "200 OK"), (("incident",), "201 Created")])
+async def test_the_sender_is_told_what_stays_withdrawn(world: World, taken_back: tuple[str, ...], status: str) -> None:
+    case, _ = await _arrived(world)
+    await world.withdraw(case, await world.consent_of(case, POLICE), *taken_back)
+    again = _bundle(said="2026-01-02T00:00:00Z")
+    kinds = [entry["resource"]["resourceType"] for entry in again["entry"]]
+    for replayed in (None, "true"):
+        answer = await world.post("/fhir", again, key="the-same-bundle")
+        assert answer.headers.get("Idempotency-Replayed") == replayed
+        response = answer.json()["entry"][kinds.index("Consent")]["response"]
+        assert response["status"] == status
+        assert ("location" in response) == (status == "201 Created")
+        [issue] = response["outcome"]["issue"]
+        assert issue["details"]["coding"][0]["code"] == "consent-withdrawn-since"
 
 
 async def test_the_same_consent_under_another_date_before_the_withdrawal_revives_nothing(world: World) -> None:

@@ -12,8 +12,9 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from amanat.categories import Category
-from police_link.webhooks import queueing, repository
+from police_link.webhooks import queueing
 from police_link.webhooks.attempt import Outcome
+from police_link.webhooks.repository import deliveries, subscriptions
 
 from .conftest import CLIFTON, SADDAR, Station
 from .receivers import Answer, Request, accepts, always, receiver
@@ -318,7 +319,7 @@ async def test_a_removal_at_the_moment_of_an_arrival_does_not_fail_its_event(sta
             await queueing.arrived(uuid4)(session, station.world.gate.code(), SADDAR, station.now())
 
     async with station.world.desk.database.transaction([SADDAR]) as session:
-        await repository.remove(session, SADDAR, UUID(made["subscription"]))
+        await subscriptions.remove(session, SADDAR, UUID(made["subscription"]))
         arriving = asyncio.create_task(arrival())
         await asyncio.sleep(0.2)
         assert not arriving.done()
@@ -334,7 +335,7 @@ async def test_claims_at_the_same_moment_never_share_a_delivery(station: Station
         taken: list[UUID] = []
         for _ in range(40):
             async with worker.transaction([SADDAR]) as session:
-                claimed = await repository.claim(
+                claimed = await deliveries.claim(
                     session, [SADDAR], claim=uuid4(), now=now, lease=queueing.LEASE, room=1, each=1000
                 )
             taken += [row.id for row in claimed]

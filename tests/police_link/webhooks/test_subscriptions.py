@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from police_link.webhooks import models, repository
-from police_link.webhooks.models import deliveries, subscriptions
+from police_link.webhooks import models
 from police_link.webhooks.queueing import LEASE
+from police_link.webhooks.repository import deliveries, subscriptions
 from police_link.webhooks.service import MOST_PER_ORGANISATION
 
 from .conftest import CLIFTON, SADDAR, Station
@@ -138,16 +138,16 @@ async def test_every_statement_keeps_to_its_tenant_even_where_the_transaction_se
     await station.referral(CLIFTON)
     both, now = [SADDAR, CLIFTON], station.now()
     async with station.world.desk.database.transaction(both) as session:
-        assert await repository.count_subscriptions(session, SADDAR) == 1
-        assert [row.id for row in await repository.page(session, SADDAR, after=0, limit=9)] == [own]
-        assert await repository.find(session, SADDAR, others) is None
-        assert await repository.requeue(session, SADDAR, others, now, now.replace(year=2020)) == 0
-        await repository.set_health(session, SADDAR, others, {"state": "failed"})
-        assert await repository.remove(session, SADDAR, others) is False
+        assert await subscriptions.count_subscriptions(session, SADDAR) == 1
+        assert [row.id for row in await subscriptions.page(session, SADDAR, after=0, limit=9)] == [own]
+        assert await subscriptions.find(session, SADDAR, others) is None
+        assert await deliveries.requeue(session, SADDAR, others, now, now.replace(year=2020)) == 0
+        await subscriptions.set_health(session, SADDAR, others, {"state": "failed"})
+        assert await subscriptions.remove(session, SADDAR, others) is False
     async with station.world.worker.transaction(both) as session:
-        assert await repository.receivers(session, SADDAR) == [own]
-        assert await repository.note_failure(session, SADDAR, others, now) is None
-        claimed = await repository.claim(session, [SADDAR], claim=uuid4(), now=now, lease=LEASE, room=9, each=9)
+        assert await subscriptions.receivers(session, SADDAR) == [own]
+        assert await subscriptions.note_failure(session, SADDAR, others, now) is None
+        claimed = await deliveries.claim(session, [SADDAR], claim=uuid4(), now=now, lease=LEASE, room=9, each=9)
         assert claimed == []
     assert (await station.shown(str(others), CLIFTON))["state"] == "active"
 
@@ -156,13 +156,13 @@ async def test_the_worker_sees_other_tenants_queue_rows_and_nobodys_secrets(stat
     await station.subscribe()
     worker, main = station.world.worker, station.world.desk.database
     async with worker.transaction(()) as session:
-        assert len((await session.execute(select(deliveries.c.id))).all()) == 1
-        assert (await session.execute(select(subscriptions.c.id))).all() == []
+        assert len((await session.execute(select(models.deliveries.c.id))).all()) == 1
+        assert (await session.execute(select(models.subscriptions.c.id))).all() == []
     async with main.transaction([CLIFTON]) as session:
-        assert (await session.execute(select(deliveries.c.id))).all() == []
-        assert (await session.execute(select(subscriptions.c.id))).all() == []
+        assert (await session.execute(select(models.deliveries.c.id))).all() == []
+        assert (await session.execute(select(models.subscriptions.c.id))).all() == []
     async with main.transaction([SADDAR]) as session:
-        assert len((await session.execute(select(subscriptions.c.id))).all()) == 1
+        assert len((await session.execute(select(models.subscriptions.c.id))).all()) == 1
 
 
 async def test_main_can_neither_change_an_address_nor_call_it_verified(station: Station) -> None:

@@ -114,4 +114,4 @@ async def read_capabilities(request: Request) -> dict[str, Any]:
 async def _again(
     session: AsyncSession, principal: Member, mapped: fhir.MappedBundle, location: str, desk: Desk
 ) -> bundles.Taken:
-    return await bundles.retaken(session, principal, mapped, location, desk.instruments)
+    return await bundles.retaken(session, principal, mapped, location, desk.now, desk.instruments)

@@ -1,8 +1,11 @@
 """`to_new_case`: from a checked bundle to the case that a hospital would have posted as JSON."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from amanat.categories import Category
+from amanat.consent import GrantTerms
 from amanat.contracts.records import SafeContact
 from amanat.directory import Directory
 from intake.fhir import codes as known
@@ -60,6 +63,21 @@ class MappedBundle:
         terms = tuple(terms for _, consented in kept for terms in consented.terms)
         entries = tuple(entry.dropped("consent-undated") if entry.index in undated else entry for entry in self.entries)
         return replace(self, case=self.case.model_copy(update={"consents": terms}), entries=entries, consents=kept)
+
+    def without_withdrawn(self, withdrawn: Callable[[GrantTerms], frozenset[Category]]) -> "MappedBundle":
+        """What the sender is told of consents that she has taken back since, in whole or in part."""
+        told: dict[int, Callable[[str], Outcome]] = {}
+        for index, consented in self.consents:
+            entry = next(entry for entry in self.entries if entry.index == index)
+            gone = [withdrawn(terms) for terms in consented.terms]
+            if all(terms.categories <= left for terms, left in zip(consented.terms, gone, strict=True)):
+                told[index] = entry.dropped
+            elif any(gone):
+                told[index] = entry.noted
+        entries = (
+            told[entry.index]("consent-withdrawn-since") if entry.index in told else entry for entry in self.entries
+        )
+        return replace(self, entries=tuple(entries))
 
 
 def to_new_case(parsed: ParsedBundle, directory: Directory, cell: str, now: datetime) -> MappedBundle:

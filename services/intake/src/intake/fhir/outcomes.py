@@ -26,6 +26,7 @@ NOTES: Mapping[str, str] = {
     "consent-data-class": "This consent names no data class, or one that is not known, and grants nothing.",
     "consent-decision": "This consent names a decision that is not known and grants nothing.",
     "consent-undated": "This consent has no date and cannot be told from one withdrawn since; it grants nothing.",
+    "consent-withdrawn-since": "What she has withdrawn since this consent was given stays withdrawn; ask her anew.",
     "consent-too-many": "More consents than can be taken at once; this one is not recorded.",
     "consent-waits": "This consent names nobody who decided; it is recorded and grants nothing until they are.",
     "telecom-left-out": "A telephone number is no leave to call it; only a marked safe contact is kept.",
@@ -52,3 +53,7 @@ class Outcome:
     def dropped(self, note: str) -> "Outcome":
         """The same entry, not kept after all."""
         return replace(self, kept_as=None, notes=(note,))
+
+    def noted(self, note: str) -> "Outcome":
+        """The same entry, with one more thing that was left out of it."""
+        return replace(self, notes=(*self.notes, note))

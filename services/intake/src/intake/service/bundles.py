@@ -20,8 +20,9 @@ from intake.fhir import MappedBundle
 from intake.repository import cases
 from intake.service import cases as case_service
 from intake.service import consents as consent_service
+from intake.service.documents import save_document
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, save_document, setting_of
+from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, setting_of
 from intake.service.recipients import check_recipients
 
 PATIENT, ENCOUNTER = "fhir_patient", "fhir_encounter"
@@ -75,13 +76,18 @@ async def find(
 
 
 async def retaken(
-    session: AsyncSession, principal: Principal, mapped: MappedBundle, location: str, instruments: Instruments
+    session: AsyncSession,
+    principal: Principal,
+    mapped: MappedBundle,
+    location: str,
+    now: datetime,
+    instruments: Instruments,
 ) -> Taken:
     """What `take` answered to the same bundle, made anew from its location. Raises NotFound."""
     code, _, added = location.partition("#")
-    known = mapped.for_known_case() if added else mapped
-    records = await kept_records(session, principal, code, known, instruments)
-    return Taken(code, records, known, added=bool(added))
+    case = await load(session, own(principal), principal.cells, code, instruments, mints=False)
+    known = _told(case, mapped.for_known_case(), now) if added else mapped
+    return Taken(code, _same(case, known), known, added=bool(added))
 
 
 async def kept_records(
@@ -137,7 +143,11 @@ async def _add(
     plan_all(changes, case, setting)
     amend_all(changes, case, touched, setting)
     await save(session, case, changes, minter, instruments, now)
-    return Taken(code, _same(case, mapped), mapped, added=True)
+    return Taken(code, _same(case, mapped), _told(case, mapped, now), added=True)
+
+
+def _told(case: LoadedCase, mapped: MappedBundle, now: datetime) -> MappedBundle:
+    return mapped.without_withdrawn(lambda terms: consent_service.withdrawn_since(case, terms, terms.given_at or now))
 
 
 def _not_withdrawn(case: LoadedCase, terms: GrantTerms, now: datetime) -> GrantTerms | None:

@@ -24,8 +24,9 @@ from intake.repository import cases
 from intake.repository import changes as changes_repository
 from intake.service import consents as consent_service
 from intake.service.clocks import as_clock
+from intake.service.documents import save_document
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, save_document, setting_of
+from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, setting_of
 from intake.service.reading import PURPOSE
 from intake.service.recipients import check_recipients
 from intake.service.referrals import states

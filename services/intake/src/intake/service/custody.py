@@ -25,8 +25,9 @@ from intake.changes import Changes
 from intake.errors import AmbiguousKit, KitExists, unknown_recipient
 from intake.repository import cases, custody
 from intake.service.clocks import as_clock
+from intake.service.documents import as_document, open_half
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, amend_all, as_document, load, open_half, plan_all, save, setting_of
+from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, setting_of
 from intake.service.sharing import announce_kit
 
 Half = Literal["release", "receipt"]

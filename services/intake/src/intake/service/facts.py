@@ -19,8 +19,9 @@ from intake.changes import Changes
 from intake.repository import cases, consents, facts
 from intake.service import custody, restoring
 from intake.service.clocks import as_clock
+from intake.service.documents import save_document
 from intake.service.instruments import Instruments
-from intake.service.loading import amend_all, load, plan_all, save, save_document, setting_of
+from intake.service.loading import amend_all, load, plan_all, save, setting_of
 
 
 class NeverOpened(Exception):

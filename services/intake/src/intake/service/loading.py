@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import merge
-from typing import Any, Literal
-from uuid import UUID
+from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Row
@@ -14,13 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat import ledger
 from amanat.categories import Agency, Category
 from amanat.consent import Access, ConsentEvent, ConsentGiven, ConsentWithdrawn, Grant, GuardianExcluded, fold
-from amanat.contracts.records import RECORDS, CustodyHalf, Record, categories_in
-from amanat.contracts.records.custody import Counterpart
 from amanat.errors import NotFound
 from intake.changes import Changes, Document, Referral, Share
 from intake.repository import cases, consents, custody
 from intake.repository import changes as changes_repository
 from intake.service.ages import by_age, is_minor, newest_telling_age, person_of
+from intake.service.documents import as_document, open_document, open_half
 from intake.service.instruments import Instruments
 from intake.service.setting import Minter, Setting
 from intake.service.sharing import amend, plan
@@ -160,81 +158,6 @@ async def save_event(
         now=now,
     )
     case.events.append(event)
-
-
-def open_document(row: Row[Any], instruments: Instruments) -> Document:
-    """A sealed record, opened."""
-    plaintext = instruments.at_rest.open(row.sealed, table="records", row=str(row.id), column="sealed")
-    return Document(
-        record_id=row.id,
-        kind=row.kind,
-        record=RECORDS[row.kind].parse(plaintext),
-        recorded_at=row.recorded_at,
-        author_agency=Agency(row.author_agency),
-        author_organisation=row.author_organisation,
-    )
-
-
-def open_half(row: Row[Any], instruments: Instruments) -> CustodyHalf:
-    """A kept half, opened."""
-    return CustodyHalf.parse(
-        instruments.at_rest.open(row.sealed, table="custody_halves", row=str(row.id), column="sealed")
-    )
-
-
-def as_document(
-    half_id: UUID,
-    half: CustodyHalf,
-    direction: Literal["release", "receipt"],
-    barcode: str,
-    holder: tuple[Agency, str],
-    recorded_at: datetime,
-) -> Document:
-    """A half as it goes on to others: with its kit, its direction and its holder, to whom it never returns."""
-    named = Counterpart(agency=holder[0], organisation=holder[1])
-    told = half.model_copy(update={"half": direction, "barcode": barcode, "holder": named})
-    return Document(half_id, "custody_half", told, recorded_at, *holder)
-
-
-async def save_document(
-    session: AsyncSession,
-    tenant: str,
-    code: str,
-    kind: str,
-    record: Record,
-    *,
-    author: tuple[Agency, str],
-    referral: str | None,
-    corrects: UUID | None,
-    reason: str | None,
-    instruments: Instruments,
-    now: datetime,
-) -> Document:
-    """Appends one record, sealed at rest."""
-    record_id = instruments.new_id()
-    seal = instruments.at_rest.seal
-    await cases.add_record(
-        session,
-        {
-            "id": record_id,
-            "tenant": tenant,
-            "case_code": code,
-            "kind": kind,
-            "author_agency": author[0],
-            "author_organisation": author[1],
-            "referral": referral,
-            "categories": sorted(categories_in(record)),
-            "sealed": seal(record.body(), table="records", row=str(record_id), column="sealed"),
-            "recorded_at": now,
-            "corrects": corrects,
-            "reason_sealed": (
-                None
-                if reason is None
-                else seal(reason.encode(), table="records", row=str(record_id), column="reason_sealed")
-            ),
-        },
-    )
-    return Document(record_id, kind, record, now, author[0], author[1])
 
 
 def setting_of(

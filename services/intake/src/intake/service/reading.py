@@ -18,8 +18,9 @@ from amanat.looks import fetch, look
 from amanat.principal import Principal
 from intake import schemas
 from intake.repository import cases, consents, custody
+from intake.service.documents import open_half
 from intake.service.instruments import Instruments
-from intake.service.loading import as_referral, load_grants, open_half
+from intake.service.loading import as_referral, load_grants
 from intake.service.referrals import state_of
 
 PURPOSE = "care"

@@ -6,7 +6,7 @@ purged one is what a withdrawal took out of the queue: it says nothing but the c
 same opening can be read after all.
 """
 
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Table, Text, Uuid, and_
 
 metadata = MetaData()
 Instant = DateTime(timezone=True)
@@ -50,3 +50,5 @@ deliveries = Table(
     Column("last_reason", Text),
     Column("last_status", Integer),
 )
+
+QUEUED = and_(deliveries.c.delivered_at.is_(None), deliveries.c.gave_up_at.is_(None), deliveries.c.purged_at.is_(None))

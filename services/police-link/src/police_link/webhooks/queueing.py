@@ -14,9 +14,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import AnyRow, Database
-from police_link.webhooks import messages, repository, schedule
+from police_link.webhooks import messages, schedule
 from police_link.webhooks.attempt import Outcome
 from police_link.webhooks.models import ACTIVE, FAILED, PAUSED
+from police_link.webhooks.repository import deliveries, subscriptions
 from police_link.webhooks.service import HEALTHY
 
 LEASE = timedelta(seconds=30)
@@ -31,7 +32,7 @@ def arrived(new_id: Callable[[], UUID]) -> Callable[[AsyncSession, str, str, dat
     that was parked until after its withdrawal, nobody is told."""
 
     async def queue(session: AsyncSession, referral: str, organisation: str, now: datetime) -> None:
-        told = await repository.is_worth_telling(session, organisation, referral)
+        told = await deliveries.is_worth_telling(session, organisation, referral)
         rows = [
             {
                 "tenant": organisation,
@@ -43,9 +44,9 @@ def arrived(new_id: Callable[[], UUID]) -> Callable[[AsyncSession, str, str, dat
                 "next_attempt_at": now,
                 "purged_at": None if told else now,
             }
-            for subscription in await repository.receivers(session, organisation)
+            for subscription in await subscriptions.receivers(session, organisation)
         ]
-        await repository.enqueue(session, rows)
+        await deliveries.enqueue(session, rows)
 
     return queue
 
@@ -53,23 +54,23 @@ def arrived(new_id: Callable[[], UUID]) -> Callable[[AsyncSession, str, str, dat
 async def withdrawn(session: AsyncSession, referral: str, organisation: str, now: datetime) -> None:
     """The hook on a withdrawal, after its tombstone is put: when nothing of the referral can be read any more, nobody
     is told of it any more, by a replay neither."""
-    await repository.purge(session, organisation, referral, now)
+    await deliveries.purge(session, organisation, referral, now)
 
 
 async def disclosed(session: AsyncSession, referral: str, organisation: str, now: datetime) -> None:
     """The hook on a disclosure: one category may have been withdrawn while another was still on its way, and then the
     arrival is told now."""
-    await repository.restore(session, organisation, referral, now)
+    await deliveries.restore(session, organisation, referral, now)
 
 
 async def claim(database: Database, claim: UUID, now: datetime, room: int) -> Sequence[AnyRow]:
     """Takes up to `room` due deliveries, committed before anything is sent."""
     async with database.transaction(()) as session:
-        tenants = await repository.due_tenants(session, now)
+        tenants = await deliveries.due_tenants(session, now)
     if not tenants:
         return ()
     async with database.transaction(tenants) as session:
-        return await repository.claim(
+        return await deliveries.claim(
             session, tenants, claim=claim, now=now, lease=LEASE, room=room, each=AT_ONCE_PER_ENDPOINT
         )
 
@@ -96,15 +97,15 @@ async def _delivered(session: AsyncSession, claimed: AnyRow, outcome: Outcome, n
     health: dict[str, object] = {"failures": 0, "failing_since": None, "not_before": None}
     if claimed.type == messages.HANDSHAKE:
         health |= {"state": ACTIVE, "verified_at": now, **HEALTHY}
-    await repository.set_health(session, claimed.tenant, claimed.subscription_id, health)
+    await subscriptions.set_health(session, claimed.tenant, claimed.subscription_id, health)
     result = {"delivered_at": now, "last_reason": outcome.reason, "last_status": outcome.status}
-    await repository.mark_delivered(session, claimed.tenant, claimed.id, result)
+    await deliveries.mark_delivered(session, claimed.tenant, claimed.id, result)
 
 
 async def _failed(
     session: AsyncSession, claimed: AnyRow, outcome: Outcome, now: datetime, chance: float, pause_after: timedelta
 ) -> Settlement:
-    endpoint = await repository.note_failure(session, claimed.tenant, claimed.subscription_id, now)
+    endpoint = await subscriptions.note_failure(session, claimed.tenant, claimed.subscription_id, now)
     if endpoint is None:
         return Settlement()
     handshake = claimed.type == messages.HANDSHAKE
@@ -118,20 +119,20 @@ async def _failed(
         health |= {"state": PAUSED, "paused_at": now, "paused_because": "gone" if outcome.gone else "failing"}
     elif handshake and again is None:
         health["state"] = FAILED
-    await repository.set_health(session, claimed.tenant, claimed.subscription_id, health)
+    await subscriptions.set_health(session, claimed.tenant, claimed.subscription_id, health)
     result: dict[str, object] = {"last_reason": outcome.reason, "last_status": outcome.status}
     # What a pause interrupts is not given up: it waits for the replay that resumes the endpoint.
     result |= {"gave_up_at": now} if again is None and not paused else {"next_attempt_at": again or now}
-    await repository.mark_failed(session, claimed.tenant, claimed.id, claimed.claim, result)
+    await deliveries.mark_failed(session, claimed.tenant, claimed.id, claimed.claim, result)
     return Settlement(gave_up=again is None and not paused, paused=paused)
 
 
 async def prune(session: AsyncSession, now: datetime, retention: timedelta) -> int:
     """Deletes what is older than the retention, sent or not; a bounded number at once. How many."""
-    return await repository.prune(session, now - retention, PRUNED_AT_ONCE)
+    return await deliveries.prune(session, now - retention, PRUNED_AT_ONCE)
 
 
 async def queue_size(session: AsyncSession, now: datetime) -> tuple[int, float]:
     """How many deliveries wait, and how long the longest of them does, in seconds."""
-    row = await repository.queue_size(session)
+    row = await deliveries.queue_size(session)
     return int(row.queued), (now - row.oldest).total_seconds() if row.oldest else 0.0

@@ -15,10 +15,11 @@ from amanat.db import AnyRow
 from amanat.errors import NotFound
 from amanat.pages import Cursors
 from amanat.principal import Principal
-from police_link.webhooks import messages, repository
+from police_link.webhooks import messages
 from police_link.webhooks.addresses import UrlRefused, parse_url
 from police_link.webhooks.errors import EndpointRefused, NotVerified, TooManySubscriptions
 from police_link.webhooks.models import ACTIVE, FAILED, PENDING
+from police_link.webhooks.repository import deliveries, subscriptions
 from police_link.webhooks.schemas import (
     NewReplay,
     NewSubscription,
@@ -66,14 +67,14 @@ async def subscribe(
     except UrlRefused as refused:
         raise EndpointRefused(str(refused)) from None
     tenant = principal.organisation
-    if await repository.count_subscriptions(session, tenant) >= MOST_PER_ORGANISATION:
+    if await subscriptions.count_subscriptions(session, tenant) >= MOST_PER_ORGANISATION:
         raise TooManySubscriptions
     subscription, secret = instruments.new_id(), messages.new_secret(instruments.randomness)
     sealed = {
         f"{column}_sealed": instruments.at_rest.seal(value.encode(), table=TABLE, row=str(subscription), column=column)
         for column, value in (("url", body.url), ("secret", secret))
     }
-    await repository.add_subscription(
+    await subscriptions.add_subscription(
         session,
         {
             "tenant": tenant,
@@ -93,7 +94,7 @@ async def subscribe(
         "created_at": now,
         "next_attempt_at": now,
     }
-    await repository.enqueue(session, [handshake])
+    await deliveries.enqueue(session, [handshake])
     return SubscriptionCreated(**_fields(await _own(session, principal, subscription), body.url), secret=secret)
 
 
@@ -127,14 +128,14 @@ async def listed(
     """A page of the organisation's subscriptions. Raises BadCursor."""
     scope = f"{path} {principal.organisation}"
     after = int(cursors.decode(cursor, scope=scope)[0]) if cursor is not None else 0
-    rows = await repository.page(session, principal.organisation, after=after, limit=limit + 1)
+    rows = await subscriptions.page(session, principal.organisation, after=after, limit=limit + 1)
     page = pages.page(rows, limit=limit, position=[(row.position,) for row in rows], cursors=cursors, scope=scope)
     return SubscriptionsListed(items=tuple(_show(row, instruments) for row in page.items), next=page.next)
 
 
 async def remove(session: AsyncSession, principal: Principal, subscription: UUID) -> None:
     """Ends a subscription; what is queued for it is not sent. Raises NotFound."""
-    if not await repository.remove(session, principal.organisation, subscription):
+    if not await subscriptions.remove(session, principal.organisation, subscription):
         raise NotFound
 
 
@@ -146,13 +147,13 @@ async def replay(
     if row.state in {PENDING, FAILED}:
         raise NotVerified
     tenant = principal.organisation
-    await repository.set_health(session, tenant, subscription, {"state": ACTIVE, **HEALTHY})
-    queued = await repository.requeue(session, tenant, subscription, now, body.since)
+    await subscriptions.set_health(session, tenant, subscription, {"state": ACTIVE, **HEALTHY})
+    queued = await deliveries.requeue(session, tenant, subscription, now, body.since)
     return ReplayBegun(subscription=subscription, queued=queued)
 
 
 async def _own(session: AsyncSession, principal: Principal, subscription: UUID) -> AnyRow:
-    row = await repository.find(session, principal.organisation, subscription)
+    row = await subscriptions.find(session, principal.organisation, subscription)
     if row is None:
         raise NotFound
     return row

@@ -1,5 +1,5 @@
-"""The webhooks' SQL. Every statement joins its tenant; four cross tenants, on the queue alone, by the worker's policy:
-`due_tenants`, `prune`, `queue_size`, and `claim`, which takes several at once."""
+"""The queue. Every statement joins its tenant; four cross tenants by the worker's policy: `due_tenants`, `prune`,
+`queue_size`, and `claim`, which takes several at once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Integer,
-    Select,
     Text,
     Uuid,
-    and_,
     bindparam,
     delete,
     exists,
@@ -32,85 +30,7 @@ from amanat.agency.repository import expected, not_withdrawn
 from amanat.db import AnyRow
 from amanat.tables import disclosures, referrals
 from police_link.webhooks.messages import HANDSHAKE, OPENED
-from police_link.webhooks.models import FAILED, Instant, deliveries, subscriptions
-
-_QUEUED = and_(deliveries.c.delivered_at.is_(None), deliveries.c.gave_up_at.is_(None), deliveries.c.purged_at.is_(None))
-
-
-async def add_subscription(session: AsyncSession, values: dict[str, Any]) -> None:
-    """Keeps a new subscription."""
-    await session.execute(insert(subscriptions).values(**values))
-
-
-async def count_subscriptions(session: AsyncSession, tenant: str) -> int:
-    """How many the organisation has, failed ones too."""
-    statement = select(func.count()).select_from(subscriptions).where(subscriptions.c.tenant == tenant)
-    return int((await session.execute(statement)).scalar_one())
-
-
-def _shown(tenant: str) -> Select[Any]:
-    queued = (
-        select(func.count())
-        .select_from(deliveries)
-        .where(
-            deliveries.c.tenant == subscriptions.c.tenant,
-            deliveries.c.subscription_id == subscriptions.c.id,
-            deliveries.c.type == OPENED,
-            _QUEUED,
-        )
-        .scalar_subquery()
-    )
-    return select(subscriptions, queued.label("queued")).where(subscriptions.c.tenant == tenant)
-
-
-async def find(session: AsyncSession, tenant: str, subscription: UUID) -> AnyRow | None:
-    """The subscription if it is this organisation's, with how many events it waits for."""
-    row: AnyRow | None = (await session.execute(_shown(tenant).where(subscriptions.c.id == subscription))).one_or_none()
-    return row
-
-
-async def page(session: AsyncSession, tenant: str, *, after: int, limit: int) -> Sequence[AnyRow]:
-    """The organisation's subscriptions, oldest first, after a position."""
-    statement = _shown(tenant).where(subscriptions.c.position > after).order_by(subscriptions.c.position).limit(limit)
-    rows: Sequence[AnyRow] = (await session.execute(statement)).all()
-    return rows
-
-
-async def remove(session: AsyncSession, tenant: str, subscription: UUID) -> bool:
-    """Deletes the subscription with all its deliveries; whether there was one."""
-    statement = delete(subscriptions).where(_is(tenant, subscription)).returning(subscriptions.c.id)
-    return (await session.execute(statement)).first() is not None
-
-
-async def set_health(session: AsyncSession, tenant: str, subscription: UUID, values: dict[str, Any]) -> None:
-    """Sets how the endpoint fares."""
-    await session.execute(update(subscriptions).where(_is(tenant, subscription)).values(**values))
-
-
-async def note_failure(session: AsyncSession, tenant: str, subscription: UUID, now: datetime) -> AnyRow | None:
-    """Counts one more failed attempt in a row, and locks the subscription: {failures, failing_since}; None if gone."""
-    statement = (
-        update(subscriptions)
-        .where(_is(tenant, subscription))
-        .values(
-            failures=subscriptions.c.failures + 1,
-            failing_since=func.coalesce(subscriptions.c.failing_since, now, type_=Instant),
-        )
-        .returning(subscriptions.c.failures, subscriptions.c.failing_since)
-    )
-    return (await session.execute(statement)).one_or_none()
-
-
-async def receivers(session: AsyncSession, tenant: str) -> list[UUID]:
-    """The subscriptions that are told of an arrival. None of them can be removed until this transaction ends: a
-    removal meanwhile would fail the event that brought the referral."""
-    statement = (
-        select(subscriptions.c.id)
-        .where(subscriptions.c.tenant == tenant, subscriptions.c.state != FAILED)
-        .order_by(subscriptions.c.id)
-        .with_for_update(key_share=True, read=True)
-    )
-    return list((await session.execute(statement)).scalars())
+from police_link.webhooks.models import QUEUED, Instant, deliveries
 
 
 async def enqueue(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
@@ -177,7 +97,7 @@ def _readable(tenant: str, referral: str) -> ColumnElement[bool]:
 async def requeue(session: AsyncSession, tenant: str, subscription: UUID, now: datetime, since: datetime | None) -> int:
     """Makes due at once what waits, and what was created since then in whatever state; what is just being sent is left
     alone. How many are due."""
-    again: ColumnElement[bool] = _QUEUED if since is None else or_(_QUEUED, deliveries.c.created_at >= since)
+    again: ColumnElement[bool] = QUEUED if since is None else or_(QUEUED, deliveries.c.created_at >= since)
     statement = (
         update(deliveries)
         .where(
@@ -196,7 +116,7 @@ async def requeue(session: AsyncSession, tenant: str, subscription: UUID, now: d
 
 async def due_tenants(session: AsyncSession, now: datetime) -> list[str]:
     """Organisations for whom something is due, by the background policy."""
-    statement = select(deliveries.c.tenant).distinct().where(_QUEUED, deliveries.c.next_attempt_at <= now)
+    statement = select(deliveries.c.tenant).distinct().where(QUEUED, deliveries.c.next_attempt_at <= now)
     return list((await session.execute(statement)).scalars())
 
 
@@ -292,10 +212,6 @@ async def prune(session: AsyncSession, before: datetime, limit: int) -> int:
 
 async def queue_size(session: AsyncSession) -> AnyRow:
     """{queued, oldest}: how many deliveries wait, and since when the longest of them, over all organisations."""
-    statement = select(func.count().label("queued"), func.min(deliveries.c.created_at).label("oldest")).where(_QUEUED)
+    statement = select(func.count().label("queued"), func.min(deliveries.c.created_at).label("oldest")).where(QUEUED)
     row: AnyRow = (await session.execute(statement)).one()
     return row
-
-
-def _is(tenant: str, subscription: UUID) -> ColumnElement[bool]:
-    return and_(subscriptions.c.tenant == tenant, subscriptions.c.id == subscription)

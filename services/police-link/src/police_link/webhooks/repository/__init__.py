@@ -1,0 +1,1 @@
+"""The webhooks' SQL. Every statement joins its tenant."""
