@@ -1,4 +1,4 @@
-"""Which tests run: those that need Kafka and Keycloak with STACK=real, long forms with FULL=1; what is left out is said."""
+"""Which tests run: those of Kafka and Keycloak with STACK=real, long forms with FULL=1; it says what is left out."""
 
 import os
 import shutil
@@ -14,7 +14,9 @@ _TOOLS = {"java": "openjdk-17-jre-headless", "mvn": "maven"}
 def pytest_configure(config: pytest.Config) -> None:
     """With STACK=real, what it needs must be there: nothing is left out silently."""
     config.stash[_LEFT_OUT] = {}
-    missing = [f"{tool} (on Debian: apt-get install {package})" for tool, package in _TOOLS.items() if not shutil.which(tool)]
+    missing = [
+        f"{tool} (on Debian: apt-get install {package})" for tool, package in _TOOLS.items() if not shutil.which(tool)
+    ]
     if REAL and missing:
         raise pytest.UsageError("STACK=real needs " + " and ".join(missing))
 
