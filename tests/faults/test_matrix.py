@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from amanat_local.broker import AGENCIES, TOPICS
+from amanat_local.broker import AGENCIES, CHECKPOINTS, TOPICS
 from amanat_local.stack import Stack
 
 from .kafka_doors import (
@@ -68,6 +68,9 @@ def expected() -> set[Cell]:
         mine, theirs = f"disclosures.{agency}", f"facts.{agency}"
         allowed |= {(agency, how, mine) for how in READS} | {(agency, how, theirs) for how in WRITES}
         allowed |= {(GATE, how, theirs) for how in READS} | {(GATE, how, mine) for how in WRITES}
+    for service, user in (("intake", GATE), *((agency, agency) for agency in AGENCIES)):
+        allowed |= {(user, how, f"checkpoints.{service}") for how in WRITES}
+        allowed |= {(user, how, topic) for topic in CHECKPOINTS for how in READS}
     for user, group in ((GATE, "intake"), *((agency, agency) for agency in AGENCIES)):
         allowed |= {(user, "join", group), (user, "describe group", group)}
     return allowed

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from amanat.categories import OUTSIDE, Agency
 from amanat.consent.fold import purpose_of
+from amanat.contracts.checkpoints import Origin
 from amanat.contracts.values import Base64, Count, Identifier, Line
 
 
@@ -64,6 +65,13 @@ class AgencyEntry(_Frozen):
     lease_seconds: Annotated[int, Field(strict=True, ge=1, le=300)] | None = None
 
 
+class Ledger(_Frozen):
+    """A service's ledger: the origin of its checkpoints, and its Ed25519 keys, the current one first."""
+
+    origin: Origin
+    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)]
+
+
 class Gate(_Frozen):
     """The gate's public keys for facts: the first is current, the others still open what was sealed to them."""
 
@@ -77,6 +85,8 @@ class Directory(_Frozen):
     cells: tuple[Cell, ...]
     agencies: dict[Agency, AgencyEntry]
     gate: Gate = Gate()
+    ledgers: dict[Agency, Ledger] = {}
+    """By service: intake's cells have one ledger together."""
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -97,6 +107,8 @@ class Directory(_Frozen):
         cells = {cell.id for cell in self.cells}
         if len(cells) < len(self.cells):
             raise ValueError("two cells of one id")
+        if len({ledger.origin for ledger in self.ledgers.values()}) < len(self.ledgers):
+            raise ValueError("two ledgers of one origin")
         for agency, entry in self.agencies.items():
             if agency not in OUTSIDE:
                 raise ValueError("intake is the cells, not an agency of the directory")

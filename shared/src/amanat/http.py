@@ -103,6 +103,7 @@ def create_app(
     app.state.verifier = verifier or Verifier(settings.issuer, settings.audience, settings.jwks_url, keys)
     app.state.limits = ClientLimits(settings.rate_per_minute)
     app.state.checks = {"issuer keys": app.state.verifier.ready}
+    app.state.alarms = tuple
     app.include_router(_operations())
     for router in routers:
         app.include_router(router)
@@ -146,7 +147,11 @@ def _operations() -> APIRouter:
         held = await asyncio.gather(*(_holds(name, check) for name, check in checks.items()))
         ready = all(held)
         results = {name: "ok" if ok else "failed" for name, ok in zip(checks, held, strict=True)}
-        return JSONResponse({"status": "ready" if ready else "not ready", "checks": results}, 200 if ready else 503)
+        found: dict[str, Any] = {"status": "ready" if ready else "not ready", "checks": results}
+        alarms = request.app.state.alarms()
+        if alarms:
+            found["alarms"] = list(alarms)
+        return JSONResponse(found, 200 if ready else 503)
 
     @router.get("/metrics")
     async def metrics() -> Response:

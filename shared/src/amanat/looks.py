@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import JsonValue
 from sqlalchemy import CTE, ColumnElement, Row, Select, case, exists, literal, null, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,6 +24,10 @@ from amanat.principal import Principal
 from amanat.tables import ledger_entries, looks
 
 _ENTRY = ("kind", "subject", "commitment", "salt_sealed")
+LOOKS = ledger.Source(
+    looks,
+    ("tenant", "id", "referral", "refused", "subject", "client", "token_id", "purpose", "categories", "at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ class Look:
     purpose: str
     categories: tuple[str, ...]
     at: datetime
-    seen_entry: Mapping[str, Any]
-    refused_entry: Mapping[str, Any]
+    seen_entry: ledger.Entry
+    refused_entry: ledger.Entry
 
 
 def look(
@@ -64,16 +67,21 @@ def look(
     that will be opened, known from the lease before the fetch.
     """
     named = tuple(sorted(str(category) for category in categories))
-    common = {
-        "look": str(look_id),
+    row = {
         "tenant": tenant,
+        "id": look_id,
         "subject": principal.subject,
         "client": principal.client,
-        "token": principal.token_id,
+        "token_id": principal.token_id,
         "purpose": purpose,
-        "at": at.isoformat(),
+        "at": at,
     }
-    seen: dict[str, JsonValue] = {**common, "referral": referral, "categories": [*named]}
+
+    def entry(kind: str, subject: str, outcome: Mapping[str, Any]) -> ledger.Entry:
+        content = LOOKS.content({**row, **outcome})
+        statement = ledger.Statement(tenant, kind, subject, at, source=LOOKS.name(look_id), content=content)
+        return ledger.entry(statement, at_rest, randomness)
+
     return Look(
         id=look_id,
         tenant=tenant,
@@ -85,10 +93,8 @@ def look(
         purpose=purpose,
         categories=named,
         at=at,
-        seen_entry=ledger.entry("look", referral, seen, at_rest, randomness, at=at),
-        refused_entry=ledger.entry(
-            "look_refused", refused.hex(), {**common, "refused": refused.hex()}, at_rest, randomness, at=at
-        ),
+        seen_entry=entry("look", referral, {"referral": referral, "refused": None, "categories": named}),
+        refused_entry=entry("look_refused", refused.hex(), {"referral": None, "refused": refused, "categories": ()}),
     )
 
 
@@ -111,11 +117,7 @@ async def record(session: AsyncSession, looks_made: Sequence[Look], *, found: bo
     """Puts looks on record in the caller's transaction, for a search: what it finds is not known beforehand, and it
     opens nothing. With `found` false they are refusals. The answer may leave only after the commit."""
     await session.execute(insert(looks), [_values(each, found=found) for each in looks_made])
-    entries = [
-        {**(each.seen_entry if found else each.refused_entry), "tenant": each.tenant, "at": each.at}
-        for each in looks_made
-    ]
-    await session.execute(insert(ledger_entries), entries)
+    await ledger.append(session, [each.seen_entry if found else each.refused_entry for each in looks_made])
 
 
 def _values(look: Look, *, found: bool) -> dict[str, Any]:
@@ -163,11 +165,11 @@ def _ledger_row(look: Look, seen: CTE) -> CTE:
     columns = ledger_entries.c
     values: dict[str, ColumnElement[Any]] = {
         name: case(
-            (seen.c.yes, literal(look.seen_entry[name], columns[name].type)),
-            else_=literal(look.refused_entry[name], columns[name].type),
+            (seen.c.yes, literal(getattr(look.seen_entry, name), columns[name].type)),
+            else_=literal(getattr(look.refused_entry, name), columns[name].type),
         )
         for name in _ENTRY
     }
-    values["tenant"] = literal(look.tenant, columns.tenant.type)
-    values["at"] = literal(look.at, columns.at.type)
+    for name in ("tenant", "at", "said", "source"):
+        values[name] = literal(getattr(look.seen_entry, name), columns[name].type)
     return insert(ledger_entries).from_select(list(values), select(*values.values()).select_from(seen)).cte("recorded")

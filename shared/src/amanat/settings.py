@@ -177,6 +177,15 @@ class KafkaSettings(_Settings):
         return self
 
 
+class LedgerSettings(_Settings):
+    """What a service's Kafka process needs for its ledger, and as a witness of the others'."""
+
+    ledger_key_file: Path
+    """Ed25519, PKCS8 PEM: signs this service's checkpoints, and cosigns those of the others."""
+    checkpoint_seconds: float = Field(default=600, gt=0)
+    """How often a checkpoint is published, whether anything happened or not: the same for all services."""
+
+
 class AgencySettings(ServiceSettings):
     """What an outside agency's processes need to lease keys from the gate and to seal facts for it."""
 

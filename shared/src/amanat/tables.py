@@ -12,10 +12,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -105,12 +107,97 @@ ledger_entries = Table(
     "ledger_entries",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("transaction", BigInteger, nullable=False, server_default=text("(pg_current_xact_id()::text::bigint)")),
     Column("tenant", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("subject", Text, nullable=False),
-    Column("commitment", LargeBinary, nullable=False),
-    Column("salt_sealed", LargeBinary, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("said", JSONB, nullable=False),
+    Column("source", Text),
+    Column("commitment", LargeBinary, nullable=False),
+    Column("salt_sealed", LargeBinary),
+)
+
+ledger_leaves = Table(
+    "ledger_leaves",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", BigInteger, nullable=False, unique=True),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+ledger_nodes = Table(
+    "ledger_nodes",
+    metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+ledger_checkpoints = Table(
+    "ledger_checkpoints",
+    metadata,
+    Column("published_at", Instant, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+witnessed = Table(
+    "witnessed",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("size", BigInteger, primary_key=True),
+    Column("root", LargeBinary, primary_key=True),
+    Column("note", Text, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+
+witness_states = Table(
+    "witness_states",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("size", BigInteger),
+    Column("root", LargeBinary),
+    Column("heard_at", Instant, nullable=False),
+    Column("stopped_at", Instant),
+)
+
+proof_parts = Table(
+    "proof_parts",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("previous", BigInteger, primary_key=True),
+    Column("size", BigInteger, primary_key=True),
+    Column("part", SmallInteger, primary_key=True),
+    Column("hashes", LargeBinary, nullable=False),
+    Column("received_at", Instant, nullable=False),
+)
+
+cosignatures = Table(
+    "cosignatures",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("size", BigInteger, primary_key=True),
+    Column("root", LargeBinary, primary_key=True),
+    Column("witness", Text, primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("cosigned_at", Instant, nullable=False),
+    Column("received_at", Instant, nullable=False),
+)
+
+ledger_alarms = Table(
+    "ledger_alarms",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("detail", JSONB, nullable=False),
+    Column("raised_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("acknowledged_at", Instant),
+    Column("acknowledged_by", Text),
+    Column("reason", Text),
 )
 
 relay_lease = Table(

@@ -13,7 +13,9 @@ import contextlib
 import json
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
 
 import structlog
@@ -77,6 +79,43 @@ class Every:
                 await asyncio.wait_for(stop.wait(), self._seconds)
 
 
+class Timetable:
+    """A task that calls `function` at every full `seconds` of the wall clock, with that time, whatever happened.
+
+    A call that fails because a database or peer is away is tried again each second until the next is due; what else it
+    raises ends the process.
+    """
+
+    def __init__(self, name: str, seconds: float, function: Callable[[datetime], Awaitable[object]]) -> None:
+        self.name = name
+        self._seconds = seconds
+        self._function = function
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Raises what `function` raises, unless it is transient."""
+        while not stop.is_set():
+            due = (time.time() // self._seconds + 1) * self._seconds
+            if await _told(stop, due - time.time()):
+                return
+            while time.time() < due + self._seconds:
+                try:
+                    await self._function(datetime.fromtimestamp(due, UTC))
+                    break
+                except Exception as error:
+                    if not is_transient(error):
+                        raise
+                    _log.warning("background_failed", task=self.name, error=type(error).__name__)
+                if await _told(stop, 1.0):
+                    return
+
+
+async def _told(stop: asyncio.Event, seconds: float) -> bool:
+    """Waits so long; whether the stop came meanwhile."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), max(seconds, 0.0))
+    return stop.is_set()
+
+
 class Listener:
     """A task that serves an ASGI application; `port` 0 takes a free one, told by `bound_port` once it listens."""
 
@@ -133,13 +172,15 @@ async def run_worker(
     *,
     tasks: Sequence[Task],
     port: int | None,
+    alarms: Callable[[], Sequence[str]] = tuple,
     host: str = "127.0.0.1",
     drain_seconds: float = DRAIN_S,
     stop: asyncio.Event | None = None,
 ) -> None:
     """Runs `tasks` until SIGTERM or SIGINT (or `stop`), then lets them finish what they have in hand.
 
-    `/livez`, `/readyz` and `/metrics` are served on `port`; None where a task serves them itself (the gate). A task
+    `/livez`, `/readyz` and `/metrics` are served on `port`; None where a task serves them itself (the gate). What
+    `alarms` tells stands in `/readyz` for people to see; it makes no process unready, for care does not wait. A task
     that dies, or returns without being told to, stops the others and ends the process: raises SystemExit(1).
     """
     stopping = stop or asyncio.Event()
@@ -149,7 +190,7 @@ async def run_worker(
             loop.add_signal_handler(number, stopping.set)
     parts = list(tasks)
     if port is not None:
-        parts.append(Listener(probes(parts), host=host, port=port, name="probes"))
+        parts.append(Listener(probes(parts, alarms), host=host, port=port, name="probes"))
     running = {asyncio.create_task(part.run(stopping), name=part.name): part for part in parts}
     told = asyncio.create_task(stopping.wait())
     await asyncio.wait({told, *running}, return_when=asyncio.FIRST_COMPLETED)
@@ -172,13 +213,13 @@ async def run_worker(
         raise SystemExit(1)
 
 
-def probes(tasks: Sequence[Task]) -> Callable[..., Awaitable[None]]:
+def probes(tasks: Sequence[Task], alarms: Callable[[], Sequence[str]] = tuple) -> Callable[..., Awaitable[None]]:
     """An ASGI application of three paths: `/livez`, `/readyz` (503 names what is not ready), `/metrics`."""
 
     async def answer(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
         if scope["type"] != "http":
             return
-        status, kind, body = _answer(str(scope["path"]), tasks)
+        status, kind, body = _answer(str(scope["path"]), tasks, alarms())
         headers = [(b"content-type", kind), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -186,12 +227,14 @@ def probes(tasks: Sequence[Task]) -> Callable[..., Awaitable[None]]:
     return answer
 
 
-def _answer(path: str, tasks: Sequence[Task]) -> tuple[int, bytes, bytes]:
+def _answer(path: str, tasks: Sequence[Task], alarms: Sequence[str]) -> tuple[int, bytes, bytes]:
     if path == "/livez":
         return 200, b"application/json", b'{"status":"alive"}'
     if path == "/readyz":
         waiting = sorted(task.name for task in tasks if isinstance(task, Readiness) and not task.ready)
-        found = {"status": "not ready" if waiting else "ready", "waiting_for": waiting}
+        found: dict[str, object] = {"status": "not ready" if waiting else "ready", "waiting_for": waiting}
+        if alarms:
+            found["alarms"] = list(alarms)
         return (503 if waiting else 200), b"application/json", json.dumps(found).encode()
     if path == "/metrics":
         return 200, b"text/plain; version=0.0.4; charset=utf-8", generate_latest()

@@ -9,6 +9,7 @@ import yaml
 
 from amanat.categories import Agency, Category, Reaches
 from amanat.contracts import EVENTS, FACTS, Part, Record, export
+from amanat.contracts.checkpoints import CheckpointEvent
 from amanat.contracts.compatibility import incompatibilities
 from amanat.contracts.values import Count, Line, Moment
 
@@ -153,16 +154,20 @@ def test_the_asyncapi_document_names_every_topic_message_and_sender() -> None:
     document = yaml.safe_load((_SNAPSHOTS / export.ASYNCAPI).read_text(encoding="utf-8"))
     assert document["asyncapi"] == "3.0.0"
     outside = ("forensics", "legal-aid", "police-link")
-    assert set(document["channels"]) == {f"{kind}.{agency}" for kind in ("disclosures", "facts") for agency in outside}
+    topics = {f"{kind}.{agency}" for kind in ("disclosures", "facts") for agency in outside}
+    assert set(document["channels"]) == topics | {f"checkpoints.{service}" for service in (*outside, "intake")}
     assert set(document["components"]["messages"]) == set(EVENTS)
     senders = {name for name, operation in document["operations"].items() if operation["action"] == "send"}
     assert senders == {f"intake-gate.send.disclosures.{agency}" for agency in outside} | {
         f"{agency}.send.facts.{agency}" for agency in outside
-    }
+    } | {f"{service}.send.checkpoints.{service}" for service in (*outside, "intake")}
+    of_ledgers = {name for name, event in EVENTS.items() if issubclass(event, CheckpointEvent)}
+    assert all(set(document["channels"][f"checkpoints.{each}"]["messages"]) == of_ledgers for each in outside)
     for agency in outside:
         sent = set(document["channels"][f"facts.{agency}"]["messages"])
         assert sent == {name for name, fact in FACTS.items() if agency in fact.publishers}
-        assert set(document["channels"][f"disclosures.{agency}"]["messages"]) == set(EVENTS) - set(FACTS)
+        disclosed = set(EVENTS) - set(FACTS) - of_ledgers
+        assert set(document["channels"][f"disclosures.{agency}"]["messages"]) == disclosed
 
 
 def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:

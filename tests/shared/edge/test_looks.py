@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic import JsonValue
 from sqlalchemy import Column, MetaData, Select, Table, Text, event, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -16,8 +16,9 @@ from amanat import ledger, looks
 from amanat.at_rest import AtRest, Macs
 from amanat.categories import Agency, Category
 from amanat.db import Database
-from amanat.looks import Look
+from amanat.looks import LOOKS, Look
 from amanat.principal import Principal
+from amanat.tables import ledger_entries
 from amanat_local.postgres import Postgres
 
 NOW = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
@@ -116,24 +117,19 @@ async def test_the_ledger_entry_fits_what_happened_and_proves_it(database: Datab
     found, missing = a_look("P-MINE"), a_look("P-NEVER")
     for look, code in ((found, "P-MINE"), (missing, "P-NEVER")):
         await looks.fetch(database, tenants=["station-saddar"], look=look, statement=of(code))
-    lines = edge_postgres.sql("edge", "SELECT kind, subject, commitment, salt_sealed FROM ledger_entries ORDER BY id")
-    rows = [line.split("|") for line in lines.strip().splitlines()]
-    assert [row[:2] for row in rows] == [["look", "P-MINE"], ["look_refused", MACS.refusal("P-NEVER").hex()]]
-    content: dict[str, JsonValue] = {
-        "look": str(found.id),
-        "tenant": "station-saddar",
-        "subject": "station-saddar.officer",
-        "client": "desk",
-        "token": "t-1",
-        "purpose": "investigation",
-        "at": "2026-03-01T09:30:00+00:00",
-        "referral": "P-MINE",
-        "categories": ["identity", "incident"],
-    }
-    commitment, sealed = (bytes.fromhex(cell.removeprefix("\\x")) for cell in rows[0][2:])
-    salt = ledger.open_salt(commitment, sealed, AT_REST)
-    assert ledger.proves("look", "P-MINE", content, salt, commitment)
-    assert not ledger.proves("look", "P-MINE", {**content, "subject": "another"}, salt, commitment)
+    async with database.transaction(["station-saddar"]) as session:
+        entries = (await session.execute(select(ledger_entries).order_by(ledger_entries.c.id))).all()
+        rows = {row.id: row for row in await session.execute(LOOKS.rows([found.id, missing.id]))}
+    refused = MACS.refusal("P-NEVER").hex()
+    assert [(entry.kind, entry.subject) for entry in entries] == [("look", "P-MINE"), ("look_refused", refused)]
+    for entry, look in zip(entries, (found, missing), strict=True):
+        assert entry.source == f"looks/{look.id}"
+        content = LOOKS.open(rows[look.id]._mapping, AT_REST)
+        told = ledger.Statement(entry.tenant, entry.kind, entry.subject, entry.at, entry.said, entry.source, content)
+        salt = ledger.open_salt(entry.commitment, entry.salt_sealed, AT_REST)
+        assert ledger.proves(told.document(), salt, entry.commitment)
+        other = replace(told, content={**content, "subject": "another"})
+        assert not ledger.proves(other.document(), salt, entry.commitment)
 
 
 async def test_several_rows_are_one_look(database: Database, edge_postgres: Postgres) -> None:

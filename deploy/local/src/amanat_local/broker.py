@@ -16,7 +16,9 @@ from confluent_kafka import Producer
 
 PARTITIONS = 4  # the mock cluster's own number for a topic it makes at first sight
 AGENCIES = ("police-link", "forensics", "legal-aid")
-TOPICS = tuple(f"{kind}.{agency}" for kind in ("disclosures", "facts") for agency in AGENCIES)
+SERVICES = ("intake", *AGENCIES)
+CHECKPOINTS = tuple(f"checkpoints.{service}" for service in SERVICES)
+TOPICS = (*(f"{kind}.{agency}" for kind in ("disclosures", "facts") for agency in AGENCIES), *CHECKPOINTS)
 
 
 def serve(address_file: Path, topics: tuple[str, ...] = TOPICS) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+ORIGINS = "amanat.local"
+"""What the names of this stack's ledgers begin with."""
 TEMPLATE = Path(__file__).with_name("directory.json")
 
 
@@ -16,16 +18,25 @@ def template() -> dict[str, Any]:
     return document
 
 
-def write(path: Path, *, signing_keys: Mapping[str, Mapping[str, str]], facts_keys: Mapping[str, str]) -> None:
+def write(
+    path: Path,
+    *,
+    signing_keys: Mapping[str, Mapping[str, str]],
+    facts_keys: Mapping[str, str],
+    ledger_keys: Mapping[str, Mapping[str, str]],
+) -> None:
     """Writes the directory file.
 
     `signing_keys` is agency → key id → raw Ed25519 public key in base64; `facts_keys` is key id → raw X25519 public
-    key in base64, the current one first.
+    key in base64, the current one first; `ledger_keys` is service → key id → raw Ed25519 public key in base64.
     """
     document = template()
     for agency, keys in signing_keys.items():
         document["agencies"][agency]["signing_keys"] = _listed(keys)
     document["gate"]["facts_keys"] = _listed(facts_keys)
+    document["ledgers"] = {
+        service: {"origin": f"{ORIGINS}/{service}", "keys": _listed(keys)} for service, keys in ledger_keys.items()
+    }
     path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 

@@ -25,7 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented 
 )
 
 from amanat_local import maven
-from amanat_local.broker import AGENCIES, PARTITIONS, TOPICS
+from amanat_local.broker import AGENCIES, CHECKPOINTS, PARTITIONS, SERVICES, TOPICS
 from amanat_local.kept import Kept, private_folder, write_private
 from amanat_local.process import Process, environment
 from amanat_local.services import Kafka
@@ -33,6 +33,8 @@ from amanat_local.spawn import NotReady
 
 ADMIN = "admin"
 GATE = "intake-gate"
+CHECKPOINT_BATCH = 64 * 1024
+"""Bytes; of a batch of events of 1 KiB each."""
 USERS = (ADMIN, GATE, *AGENCIES)
 PORT = 7751
 RETENTION_MS = 7 * 24 * 3600 * 1000  # AMANAT_TOPIC_RETENTION_DAYS
@@ -106,7 +108,9 @@ class KafkaServer:
 
     def _make_topics(self, admin: AdminClient) -> None:
         settings = {"retention.ms": str(RETENTION_MS), "min.insync.replicas": "1", "cleanup.policy": "delete"}
-        topics = [NewTopic(topic, PARTITIONS, 1, config=settings) for topic in TOPICS]
+        # Checkpoints are small, and kept: a witness that comes late must find a proof from each to the next.
+        kept = {**settings, "retention.ms": "-1", "max.message.bytes": str(CHECKPOINT_BATCH)}
+        topics = [NewTopic(topic, PARTITIONS, 1, config=kept if topic in CHECKPOINTS else settings) for topic in TOPICS]
         for done in admin.create_topics(topics).values():
             try:
                 done.result(30)
@@ -186,6 +190,12 @@ def _acls() -> Iterator[AclBinding]:
             (GATE, f"facts.{agency}", read),
         ):
             yield _allowed(user, ResourceType.TOPIC, topic, operation)
+            yield _allowed(user, ResourceType.TOPIC, topic, describe)
+    users = {service: GATE if service == "intake" else service for service in SERVICES}
+    for service, user in users.items():
+        yield _allowed(user, ResourceType.TOPIC, f"checkpoints.{service}", write)
+        for topic in CHECKPOINTS:
+            yield _allowed(user, ResourceType.TOPIC, topic, read)
             yield _allowed(user, ResourceType.TOPIC, topic, describe)
     for user, group in ((GATE, "intake"), *((agency, agency) for agency in AGENCIES)):
         yield _allowed(user, ResourceType.GROUP, group, read)

@@ -2,6 +2,7 @@
 
 keys/clients/<client>.json   private JWK, ES256, for private_key_jwt
 keys/signing/<agency>.pem    Ed25519, PKCS8: signs the agency's facts
+keys/ledger/<service>.pem    Ed25519, PKCS8: signs the service's checkpoints, and cosigns the others'
 keys/facts/<id>.key          X25519 raw private key in base64: opens facts, read by the gate alone
 keys/at-rest/<service>.key   base64 of 32 bytes        keys/index/<service>.key   the same
 kek/public, kek/private      the key-encryption key by generation, RSA-3072
@@ -24,10 +25,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from joserfc.jwk import ECKey
 
 from amanat_local import directory
-from amanat_local.broker import AGENCIES
+from amanat_local.broker import AGENCIES, SERVICES
 from amanat_local.kept import private_folder
 
-SERVICES = ("intake", *AGENCIES)
 KEY_ID = "1"
 
 
@@ -44,6 +44,7 @@ class Keys:
         for service in SERVICES:
             _once(keys.at_rest(service), _secret)
             _once(keys.index(service), _secret)
+            _once(keys.ledger(service), _signing_key)
         for agency in AGENCIES:
             _once(keys.signing(agency), _signing_key)
         _once(keys.facts_dir / f"{KEY_ID}.key", _facts_key)
@@ -52,6 +53,7 @@ class Keys:
             keys.directory_file,
             signing_keys={agency: {KEY_ID: _public_of_signing(keys.signing(agency))} for agency in AGENCIES},
             facts_keys={KEY_ID: _public_of_facts(keys.facts_dir / f"{KEY_ID}.key")},
+            ledger_keys={service: {KEY_ID: _public_of_signing(keys.ledger(service))} for service in SERVICES},
         )
         return keys
 
@@ -76,6 +78,9 @@ class Keys:
 
     def signing(self, agency: str) -> Path:
         return self.folder / "keys" / "signing" / f"{agency}.pem"
+
+    def ledger(self, service: str) -> Path:
+        return self.folder / "keys" / "ledger" / f"{service}.pem"
 
     def at_rest(self, service: str) -> Path:
         return self.folder / "keys" / "at-rest" / f"{service}.key"

@@ -70,6 +70,7 @@ def settings(
     }
     if service.kafka_user is not None:
         told |= {"KAFKA_BOOTSTRAP": kafka.bootstrap, "KAFKA_SECURITY": kafka.security}
+        told["LEDGER_KEY_FILE"] = str(keys.ledger(service.agency))
         if kafka.security == "scram":
             told |= {"KAFKA_USER": service.kafka_user, "KAFKA_PASSWORD": kafka.users[service.kafka_user]}
     if service.agency == "intake":

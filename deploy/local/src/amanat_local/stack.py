@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from amanat_local import services as platform
+from amanat_local.broker import SERVICES
 from amanat_local.directory import template
 from amanat_local.embedded import Embedded
 from amanat_local.kept import Kept, private_folder, write_private
-from amanat_local.keys import SERVICES, Keys
+from amanat_local.keys import Keys
 from amanat_local.migrations import migrate
 from amanat_local.postgres import ROLES, Postgres
 from amanat_local.process import Part, Process, answers, environment, python

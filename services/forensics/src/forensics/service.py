@@ -34,9 +34,11 @@ from amanat.errors import NotFound
 from amanat.principal import Principal
 from forensics import repository
 from forensics.errors import KitNotAccepted
+from forensics.models import parcels
 from forensics.schemas import NewReport
 
 TABLE, COLUMN = "parcels", "sealed"
+PARCELS = ledger.Source(parcels, ("tenant", "id", "barcode", "recorded_at", "recorded_by"), sealed=(COLUMN,))
 REPORTED = "reported"
 _UNMATCHED = Counter("amanat_unmatched_parcels_total", "Parcels received that no known kit explains", ["organisation"])
 _log = structlog.get_logger(__name__)
@@ -160,27 +162,26 @@ async def _keep_parcel(
     session: AsyncSession, by: By, barcode: str, kept: CustodyHalf, now: datetime, instruments: Instruments
 ) -> UUID:
     parcel_id, tenant, fields = instruments.new_id(), by.access.organisation, half_fields(barcode, kept)
-    sealed = instruments.at_rest.seal(json.dumps(fields).encode(), table=TABLE, row=str(parcel_id), column=COLUMN)
-    await repository.add_parcel(
-        session,
-        {
-            "tenant": tenant,
-            "id": parcel_id,
-            "barcode": barcode,
-            "sealed": sealed,
-            "recorded_at": now,
-            "recorded_by": by.subject,
-        },
-    )
-    entry = ledger.entry(
+    plaintext = json.dumps(fields).encode()
+    row = {
+        "tenant": tenant,
+        "id": parcel_id,
+        "barcode": barcode,
+        "sealed": instruments.at_rest.seal(plaintext, table=TABLE, row=str(parcel_id), column=COLUMN),
+        "recorded_at": now,
+        "recorded_by": by.subject,
+    }
+    await repository.add_parcel(session, row)
+    statement = ledger.Statement(
+        tenant,
         "unmatched_parcel",
         barcode,
-        {"record": str(parcel_id), "by": by.subject, "token": by.token_id, "at": now.isoformat(), "fields": fields},
-        instruments.at_rest,
-        instruments.randomness,
-        at=now,
+        now,
+        said={"token": by.token_id},
+        source=PARCELS.name(parcel_id),
+        content=PARCELS.content(row, {COLUMN: plaintext}),
     )
-    await ledger.append(session, tenant, entry)
+    await ledger.append(session, [ledger.entry(statement, instruments.at_rest, instruments.randomness)])
     _UNMATCHED.labels(tenant).inc()
     _log.warning("unmatched_parcel", organisation=tenant, parcel=str(parcel_id))
     return parcel_id

@@ -1,9 +1,12 @@
 """What a plan knows of a case, and what it says has to change: the service makes it, the repository writes it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from pydantic import JsonValue
 
 from amanat.categories import Agency, Category
 from amanat.contracts.base import Event
@@ -79,6 +82,17 @@ class NewKey:
     wrap: bytes
 
 
+@dataclass(frozen=True)
+class Line:
+    """What will stand in the ledger of one step: in clear what is operational, and by its row what is not."""
+
+    kind: str
+    subject: str
+    said: Mapping[str, JsonValue]
+    source: str | None = None
+    content: JsonValue = None
+
+
 @dataclass
 class Changes:
     """What one transaction writes. Lists keep the order in which things came to be."""
@@ -90,4 +104,8 @@ class Changes:
     shares_ended: list[tuple[str, Share, float]] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     timeline: list[dict[str, Any]] = field(default_factory=list)
-    ledger: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    ledger: list[Line] = field(default_factory=list)
+
+    def state(self, kind: str, subject: str, **said: JsonValue) -> None:
+        """Put a step into the ledger that no row of its own tells of."""
+        self.ledger.append(Line(kind, subject, said))

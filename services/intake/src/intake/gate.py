@@ -4,7 +4,7 @@ Alone it holds the private half of the key-encryption key and the keys that open
 """
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +19,8 @@ from amanat.http import add_check, create_app
 from amanat.inbox import Inbox
 from amanat.kafka import Consumer, make_producer
 from amanat.kek import FileKekPrivate, FileKekPublic
+from amanat.ledger.duty import NEVER_PARK as CHECKPOINTS
+from amanat.ledger.duty import LedgerDuty
 from amanat.outbox import prune
 from amanat.relay import Relay
 from amanat.worker import Every, Listener, run_worker
@@ -33,7 +35,9 @@ from intake.settings import GateSettings
 GROUP = "intake"
 
 
-def build(settings: GateSettings, database: Database, instruments: Instruments) -> FastAPI:
+def build(
+    settings: GateSettings, database: Database, instruments: Instruments, alarms: Callable[[], Sequence[str]] = tuple
+) -> FastAPI:
     """The internal listener: leases, and nothing else."""
 
     @asynccontextmanager
@@ -46,6 +50,7 @@ def build(settings: GateSettings, database: Database, instruments: Instruments) 
     )
     kek = FileKekPrivate(settings.kek_public_dir, settings.kek_private_dir)
     app.state.leases = LeaseDesk(database, kek, instruments)
+    app.state.alarms = alarms
     add_check(app, "database", lambda: ready(database))
     return app
 
@@ -56,10 +61,11 @@ async def run(settings: GateSettings) -> None:
     instruments = Instruments.from_settings(settings, FileKekPublic(settings.kek_public_dir), secrets.token_bytes)
     opener = FactOpener.from_dir(settings.facts_key_dir, instruments.directory)
     gate = own(GateItself())
+    ledger = LedgerDuty.of("intake", settings, instruments.directory, database, instruments.new_id, _now)
     inbox = Inbox(
         database,
-        handlers(opener, gate, instruments, _now),
-        never_park=NEVER_PARK,
+        {**handlers(opener, gate, instruments, _now), **ledger.handlers()},
+        never_park=NEVER_PARK | CHECKPOINTS,
         tenants_of=lambda _: None,
     )
 
@@ -75,13 +81,14 @@ async def run(settings: GateSettings) -> None:
 
     await run_worker(
         tasks=[
-            Listener(build(settings, database, instruments), host=settings.host, port=settings.port),
+            Listener(build(settings, database, instruments, ledger.alarms), host=settings.host, port=settings.port),
             Relay(database, make_producer(settings, "intake-gate"), "intake"),
-            Consumer(settings, list(TOPICS), GROUP, inbox.process),
+            Consumer(settings, [*TOPICS, *ledger.topics], GROUP, inbox.process),
             Every("parked", 2.0, lambda: parked.attend(database, inbox)),
             Every("sweep", settings.sweep_seconds, lambda: sweep(database, gate, _now(), instruments)),
             Every("prune", 60.0, tidy),
             Every("rotate", 300.0, rotate),
+            *ledger.tasks(),
         ],
         port=None,
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from amanat.settings import KafkaSettings, ServiceSettings
+from amanat.settings import KafkaSettings, LedgerSettings, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -13,7 +13,7 @@ class Settings(ServiceSettings):
     kek_public_dir: Path
 
 
-class GateSettings(KafkaSettings, Settings):
+class GateSettings(KafkaSettings, LedgerSettings, Settings):
     """The gate: alone holds the private half, and the private keys that open facts."""
 
     kek_private_dir: Path

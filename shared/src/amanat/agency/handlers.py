@@ -124,14 +124,12 @@ class _Effects:
         for received, event in zip(events, withdrawn, strict=True):
             # A withdrawal takes effect even when its header is wrong; then only its ledger row is beyond our reach.
             if received.organisation == event.organisation:
-                await ledger.append(session, event.organisation, self._ledger_entry(event, now))
+                await ledger.append(session, [self._ledger_entry(event, now)])
 
-    def _ledger_entry(self, event: CategoryWithdrawn, now: datetime) -> Mapping[str, object]:
-        applied = now.isoformat()
-        content: dict[str, JsonValue] = {"category": event.category.value, "epoch": event.epoch, "applied_at": applied}
-        return ledger.entry(
-            "tombstone", event.referral, content, self.instruments.at_rest, self.instruments.randomness, at=now
-        )
+    def _ledger_entry(self, event: CategoryWithdrawn, now: datetime) -> ledger.Entry:
+        said: dict[str, JsonValue] = {"category": event.category.value, "epoch": event.epoch}
+        statement = ledger.Statement(event.organisation, "tombstone", event.referral, now, said)
+        return ledger.entry(statement, self.instruments.at_rest, self.instruments.randomness)
 
     async def kit_announced(self, session: AsyncSession, events: Sequence[Received]) -> None:
         now = self.now()

@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -27,7 +26,13 @@ from amanat.contracts.records import Record
 from amanat.db import AnyRow
 from amanat.errors import Conflict, NotFound
 from amanat.principal import Principal
+from amanat.tables import own_records
 
+OWN_RECORDS = ledger.Source(
+    own_records,
+    ("tenant", "id", "referral", "kind", "recorded_at", "recorded_by", "seq"),
+    sealed=(OWN_COLUMN,),
+)
 SENT = "sent"
 """A referral's state when it has arrived and nobody here has acted on it."""
 
@@ -119,33 +124,31 @@ async def keep(
     """Writes one own record of a referral that the caller has locked, and its fact. Returns the record's id."""
     record_id = record_id or instruments.new_id()
     tenant, code, seq = by.access.organisation, str(referral.code), int(referral.next_seq)
-    sealed = instruments.at_rest.seal(
-        json.dumps(fields).encode(), table=OWN_TABLE, row=str(record_id), column=OWN_COLUMN
-    )
+    plaintext = json.dumps(fields).encode()
+    sealed = instruments.at_rest.seal(plaintext, table=OWN_TABLE, row=str(record_id), column=OWN_COLUMN)
     await repository.advance(session, by.access, code, {} if becomes is None else {"state": becomes})
-    await repository.add_own_record(
-        session,
-        {
-            "tenant": tenant,
-            "id": record_id,
-            "referral": code,
-            "kind": kind,
-            "sealed": sealed,
-            "recorded_at": recorded_at or now,
-            "recorded_by": by.subject,
-            "seq": seq,
-        },
-    )
-    await send(session, fact, tenant=tenant, seq=seq, now=now, instruments=instruments)
-    content: dict[str, Any] = {
-        "record": str(record_id),
-        "by": by.subject,
-        "token": by.token_id,
-        "at": now.isoformat(),
-        "fields": fields,
+    row = {
+        "tenant": tenant,
+        "id": record_id,
+        "referral": code,
+        "kind": kind,
+        "sealed": sealed,
+        "recorded_at": recorded_at or now,
+        "recorded_by": by.subject,
+        "seq": seq,
     }
-    entry = ledger.entry(kind, code, content, instruments.at_rest, instruments.randomness, at=now)
-    await ledger.append(session, tenant, entry)
+    await repository.add_own_record(session, row)
+    await send(session, fact, tenant=tenant, seq=seq, now=now, instruments=instruments)
+    statement = ledger.Statement(
+        tenant,
+        kind,
+        code,
+        now,
+        said={"token": by.token_id},
+        source=OWN_RECORDS.name(record_id),
+        content=OWN_RECORDS.content(row, {OWN_COLUMN: plaintext}),
+    )
+    await ledger.append(session, [ledger.entry(statement, instruments.at_rest, instruments.randomness)])
     return record_id
 
 

@@ -16,6 +16,8 @@ from amanat.categories import Agency
 from amanat.db import Database
 from amanat.inbox import Handler, Inbox
 from amanat.kafka import Consumer, make_producer
+from amanat.ledger.duty import NEVER_PARK as CHECKPOINTS
+from amanat.ledger.duty import LedgerDuty
 from amanat.outbox import prune
 from amanat.relay import Relay
 from amanat.worker import Every, Task, run_worker
@@ -38,7 +40,13 @@ async def work(agency: Agency, settings: WorkerSettings, handlers: Build, more: 
     """Runs until told to stop. `handlers` makes the table of effects; `more` adds tasks of the service's own."""
     database = Database(settings.database_url, application_name=f"{agency}-worker")
     instruments = Instruments.from_settings(agency, settings, secrets.token_bytes)
-    inbox = Inbox(database, handlers(instruments, now), never_park=NEVER_PARK, tenants_of=tenant_of)
+    ledger = LedgerDuty.of(agency, settings, instruments.directory, database, instruments.new_id, now)
+    inbox = Inbox(
+        database,
+        {**handlers(instruments, now), **ledger.handlers()},
+        never_park=NEVER_PARK | CHECKPOINTS,
+        tenants_of=tenant_of,
+    )
     tenants = [each.id for each in instruments.directory.agencies[agency].organisations]
 
     async def tidy() -> None:
@@ -49,11 +57,13 @@ async def work(agency: Agency, settings: WorkerSettings, handlers: Build, more: 
         await run_worker(
             tasks=[
                 Relay(database, make_producer(settings, f"{agency}-worker"), agency),
-                Consumer(settings, [f"disclosures.{agency}"], agency, inbox.process),
+                Consumer(settings, [f"disclosures.{agency}", *ledger.topics], agency, inbox.process),
                 Every("parked", 2.0, lambda: parked.attend(database, inbox)),
                 Every("prune", 60.0, tidy),
+                *ledger.tasks(),
                 *more(database, instruments),
             ],
+            alarms=ledger.alarms,
             host=settings.host,
             port=settings.port,
         )

@@ -13,8 +13,9 @@ from typing import Any
 
 import yaml
 
-from amanat.categories import OUTSIDE
+from amanat.categories import OUTSIDE, Agency
 from amanat.contracts import EVENTS, FACTS, Contract, SealedFact
+from amanat.contracts.checkpoints import CheckpointEvent
 from amanat.contracts.compatibility import incompatibilities
 from amanat.contracts.disclosures import DisclosedRecords
 from amanat.contracts.records import RECORDS
@@ -75,7 +76,8 @@ def refusals(folder: Path) -> Iterator[str]:
 def asyncapi() -> dict[str, Any]:
     """The AsyncAPI 3 document: who may send and receive what on which topic."""
     facts_of = {agency: sorted(name for name, fact in FACTS.items() if agency in fact.publishers) for agency in OUTSIDE}
-    disclosed = sorted(name for name in EVENTS if name not in FACTS)
+    of_ledgers = sorted(name for name, event in EVENTS.items() if issubclass(event, CheckpointEvent))
+    disclosed = sorted(name for name in EVENTS if name not in FACTS and name not in of_ledgers)
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     for agency in sorted(OUTSIDE):
@@ -89,6 +91,16 @@ def asyncapi() -> dict[str, Any]:
                     "action": action,
                     "channel": {"$ref": f"#/channels/{topic}"},
                     "summary": f"{user} {action}s on {topic}; the broker's ACLs allow it to nobody else.",
+                }
+    for service in sorted(Agency):
+        topic = f"checkpoints.{service.value}"
+        channels[topic] = _channel(topic, of_ledgers, service.value, "every service")
+        for user in sorted(Agency):
+            for action in ("send", "receive") if user is service else ("receive",):
+                operations[f"{user.value}.{action}.{topic}"] = {
+                    "action": action,
+                    "channel": {"$ref": f"#/channels/{topic}"},
+                    "summary": f"{user.value} {action}s on {topic}: hashes, signatures and sizes.",
                 }
     return {
         "asyncapi": "3.0.0",

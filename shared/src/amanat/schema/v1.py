@@ -6,6 +6,8 @@ conflict would tell of a row that row-level security hides.
 
 from amanat.schema import Operations, api_role, background_role, background_table, tenant_table
 
+_WRITTEN = "INSERT (tenant, kind, subject, at, said, source, commitment, salt_sealed)"
+"""Of an entry: its number and its transaction are PostgreSQL's to give, for the sequencer goes by them."""
 _TABLES = (
     """CREATE TABLE outbox (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -80,13 +82,18 @@ _TABLES = (
     "CREATE INDEX looks_referral ON looks (tenant, referral, at)",
     """CREATE TABLE ledger_entries (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        transaction bigint NOT NULL DEFAULT (pg_current_xact_id()::text::bigint),
         tenant text NOT NULL,
         kind text NOT NULL,
         subject text NOT NULL,
+        at timestamptz NOT NULL,
+        said jsonb NOT NULL,
+        source text,
         commitment bytea NOT NULL,
-        salt_sealed bytea NOT NULL,
-        at timestamptz NOT NULL
+        salt_sealed bytea
     )""",
+    "CREATE INDEX ledger_entries_order ON ledger_entries (transaction, id)",
+    "CREATE INDEX ledger_entries_subject ON ledger_entries (tenant, subject)",
     """CREATE TABLE relay_lease (
         name text PRIMARY KEY,
         holder text NOT NULL,
@@ -99,7 +106,8 @@ def create_platform(op: Operations, db: str, background: str) -> None:
     """Creates and protects the platform's tables in database `db`.
 
     `background` is "worker" at the agencies and "gate" at intake, whose gate crosses tenants on every table.
-    Looks and the ledger are append-only by privilege: nobody but the owner's migrations may change or delete a row.
+    Looks and the ledger are append-only by privilege: nobody but the owner's migrations may change or delete a row,
+    save that the background role may take an entry's salt away. To order the ledger it reads entries of all tenants.
     Raises ValueError when `background` is not what the database's roles are.
     """
     if background_role(db) != f"{db}_{background}":
@@ -125,4 +133,18 @@ def create_platform(op: Operations, db: str, background: str) -> None:
     background_table(op, "relay_lease", db, "SELECT, INSERT, UPDATE, DELETE")
     tenant_table(op, "idempotency", db, "SELECT, INSERT, UPDATE, DELETE", "SELECT, DELETE", background_all=gate)
     tenant_table(op, "looks", db, "SELECT, INSERT", "SELECT, INSERT", background_all=gate)
-    tenant_table(op, "ledger_entries", db, "SELECT, INSERT", "SELECT, INSERT", background_all=gate)
+    tenant_table(
+        op,
+        "ledger_entries",
+        db,
+        f"SELECT, {_WRITTEN}",
+        f"SELECT, {_WRITTEN}, UPDATE (salt_sealed)",
+        background_all=gate,
+    )
+    # Erasing an entry takes its salt away; no other salt can ever be put in its place.
+    op.execute(
+        "CREATE POLICY erasing ON ledger_entries AS RESTRICTIVE FOR UPDATE"
+        f" TO {background_role(db)} WITH CHECK (salt_sealed IS NULL)"
+    )
+    if not gate:
+        op.execute(f"CREATE POLICY sequencer ON ledger_entries FOR SELECT TO {background_role(db)} USING (true)")

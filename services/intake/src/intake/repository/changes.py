@@ -1,7 +1,6 @@
 """Writes what a plan says, in the one order in which locks are taken: referrals, keys, shares, outbox, ledger."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import delete, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -27,7 +26,7 @@ async def apply(
     case: str,
     changes: Changes,
     secret: RequestSecret | None,
-    ledger_entries: list[dict[str, Any]],
+    ledger_entries: list[ledger.Entry],
     now: datetime,
 ) -> None:
     """Write a plan's changes for one case whose row and referrals the caller has locked.
@@ -136,8 +135,7 @@ async def apply(
             source=SOURCE,
             traced=False,
         )
-    for entry in ledger_entries:
-        await ledger.append(session, tenant, entry)
+    await ledger.append(session, ledger_entries)
 
 
 def _opened_now(changes: Changes, code: str) -> bool:

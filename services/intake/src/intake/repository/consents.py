@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,15 +13,9 @@ from intake.models import consent_events, referrals, shares
 from intake.repository.cases import own_only
 
 
-async def add_event(
-    session: AsyncSession, *, event_id: UUID, tenant: str, case: str, kind: str, sealed: bytes, now: datetime
-) -> None:
+async def add_event(session: AsyncSession, values: dict[str, Any]) -> None:
     """Append one sealed consent event."""
-    await session.execute(
-        insert(consent_events).values(
-            id=event_id, tenant=tenant, case_code=case, kind=kind, sealed=sealed, recorded_at=now
-        )
-    )
+    await session.execute(insert(consent_events).values(**values))
 
 
 async def read_events(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:

@@ -121,14 +121,13 @@ async def _add(
         if kind in here:
             continue
         document = await save_document(
-            session, case.tenant, code, kind, record,
+            session, changes, case.tenant, code, kind, record,
             author=(Agency.INTAKE, case.tenant), referral=None, corrects=None, reason=None,
             instruments=instruments, now=now,
         )  # fmt: skip
         case.documents.append(document)
         touched.append(document)
         changes.timeline.append(case_service.entry(now, "record_added", record=kind))
-        changes.ledger.append(("record_added", code, {"record": str(document.record_id)}))
         if isinstance(record, Person):
             await case_service.index_person(session, case.tenant, code, record, instruments)
     if mapped.case.guardian_is_accused and not consent_service.every_guardian_excluded(case):

@@ -48,18 +48,18 @@ async def open_case(
     code = new_code(PREFIX[Agency.INTAKE], instruments.randomness)
     await cases.add_case(session, tenant=tenant, code=code, now=now, presented_at=body.presented_at)
     author = (Agency.INTAKE, tenant)
+    changes = Changes()
+    changes.state("case_opened", code)
     documents = [
         await save_document(
-            session, tenant, code, kind, record,
+            session, changes, tenant, code, kind, record,
             author=author, referral=None, corrects=None, reason=None, instruments=instruments, now=now,
         )
         for kind, record in records_of(body)
     ]  # fmt: skip
     await index_person(session, tenant, code, body.person, instruments)
     case = LoadedCase(tenant, code, documents=documents)
-    changes = Changes()
     changes.timeline.append(entry(now, "case_opened"))
-    changes.ledger.append(("case_opened", code, {}))
     if body.guardian_is_accused:
         # An event of its own: it must hold for a consent that is taken next week, too.
         await consent_service.exclude_guardian(session, case, changes, None, instruments, now)
@@ -99,8 +99,9 @@ async def add_record(
             raise AlreadyCorrected
         touched.append(corrected)
         case.documents.remove(corrected)
+    changes = Changes()
     document = await save_document(
-        session, case.tenant, code, body.kind, record,
+        session, changes, case.tenant, code, body.kind, record,
         author=(Agency.INTAKE, case.tenant), referral=None, corrects=body.corrects, reason=body.reason,
         instruments=instruments, now=now,
     )  # fmt: skip
@@ -108,10 +109,8 @@ async def add_record(
     touched.append(document)
     if isinstance(record, Person):
         await index_person(session, case.tenant, code, record, instruments)
-    changes = Changes()
     kind = "record_added" if body.corrects is None else "record_corrected"
     changes.timeline.append(entry(now, kind, record=body.kind))
-    changes.ledger.append((kind, code, {"record": str(document.record_id)}))
     if body.kind == "examination":
         await cases.stop_clock(session, case.tenant, code, ("examination",), now)
     minter = instruments.minter()

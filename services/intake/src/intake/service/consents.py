@@ -74,7 +74,7 @@ async def add_grant(
         adult_on=adult_on(person),
         recorded_at=now,
     )
-    await save_event(session, case, event, instruments, now)
+    await save_event(session, case, changes, event, instruments, now)
     recipient = schemas.Recipient(agency=terms.recipient.agency, organisation=terms.recipient.organisation)
     await add_referrals(session, case, changes, [recipient], instruments, now)
     changes.timeline.append(
@@ -84,7 +84,6 @@ async def add_grant(
             "organisation": terms.recipient.organisation,
         }
     )
-    changes.ledger.append(("consent_given", case.code, {"consent": str(consent_id)}))
     return consent_id
 
 
@@ -116,9 +115,8 @@ async def exclude_guardian(
     now: datetime,
 ) -> None:
     """Records that a guardian (None: every one) is the accused, or unsafe: what rests on that guardian is void."""
-    await save_event(session, case, GuardianExcluded(guardian=guardian, at=now), instruments, now)
+    await save_event(session, case, changes, GuardianExcluded(guardian=guardian, at=now), instruments, now)
     changes.timeline.append(case_service.entry(now, "guardian_excluded"))
-    changes.ledger.append(("guardian_excluded", case.code, {}))
 
 
 async def add_referrals(

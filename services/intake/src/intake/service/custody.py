@@ -29,6 +29,7 @@ from intake.service.documents import as_document, open_half
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, setting_of
 from intake.service.sharing import announce_kit
+from intake.service.sources import HALVES, line
 
 Half = Literal["release", "receipt"]
 SKEW = timedelta(minutes=1)
@@ -68,7 +69,7 @@ async def open_kit(
         {"at": now, "kind": "kit_opened", "agency": None, "organisation": None, "referral": None,
          "detail": {"barcode": body.barcode}}
     )  # fmt: skip
-    changes.ledger.append(("kit_opened", body.barcode, {}))
+    changes.state("kit_opened", body.barcode, case=code)
     minter = instruments.minter()
     setting = setting_of(case, minter, instruments, now, opens=False)
     plan_all(changes, case, setting)
@@ -144,21 +145,19 @@ async def record_half(
     counterpart = (body.counterpart.agency, body.counterpart.organisation)
     at = body.at or now
     other = await custody.oldest_open(session, tenant, barcode, OTHER[half], counterpart, holder)
-    await custody.add_half(
-        session,
-        {
-            "id": half_id,
-            "tenant": tenant,
-            "barcode": barcode,
-            "half": half,
-            "holder_agency": holder[0],
-            "holder_organisation": holder[1],
-            "counterpart_agency": counterpart[0],
-            "counterpart_organisation": counterpart[1],
-            "sealed": instruments.at_rest.seal(body.body(), table="custody_halves", row=str(half_id), column="sealed"),
-            "recorded_at": now,
-        },
-    )
+    row = {
+        "id": half_id,
+        "tenant": tenant,
+        "barcode": barcode,
+        "half": half,
+        "holder_agency": holder[0],
+        "holder_organisation": holder[1],
+        "counterpart_agency": counterpart[0],
+        "counterpart_organisation": counterpart[1],
+        "sealed": instruments.at_rest.seal(body.body(), table="custody_halves", row=str(half_id), column="sealed"),
+        "recorded_at": now,
+    }
+    await custody.add_half(session, row)
     entries = [_entry(now, f"kit_{half}", holder, barcode=barcode, counterpart=counterpart[1])]
     if other is not None:
         release, receipt = (half_id, other.id) if half == "release" else (other.id, half_id)
@@ -177,6 +176,7 @@ async def record_half(
     document = as_document(half_id, body, half, barcode, holder, now)
     case.documents.append(document)
     changes, minter = Changes(), instruments.minter()
+    changes.ledger.append(line(HALVES, f"custody_{half}", barcode, row, sealed=body.body()))
     # A half opens nothing new; what has expired meanwhile ends first, so that the half does not go on under it.
     setting = setting_of(case, minter, instruments, now, opens=False)
     plan_all(changes, case, setting)

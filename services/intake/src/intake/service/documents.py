@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat.categories import Agency
 from amanat.contracts.records import RECORDS, CustodyHalf, Record, categories_in
 from amanat.contracts.records.custody import Counterpart
-from intake.changes import Document
+from intake.changes import Changes, Document
 from intake.repository import cases
 from intake.service.instruments import Instruments
+from intake.service.sources import RECORDS_OF_CASES, line
 
 
 def open_document(row: Row[Any], instruments: Instruments) -> Document:
@@ -51,6 +52,7 @@ def as_document(
 
 async def save_document(
     session: AsyncSession,
+    changes: Changes,
     tenant: str,
     code: str,
     kind: str,
@@ -63,28 +65,27 @@ async def save_document(
     instruments: Instruments,
     now: datetime,
 ) -> Document:
-    """Appends one record, sealed at rest."""
-    record_id = instruments.new_id()
+    """Appends one record, sealed at rest, and its line for the ledger."""
+    record_id, body = instruments.new_id(), record.body()
     seal = instruments.at_rest.seal
-    await cases.add_record(
-        session,
-        {
-            "id": record_id,
-            "tenant": tenant,
-            "case_code": code,
-            "kind": kind,
-            "author_agency": author[0],
-            "author_organisation": author[1],
-            "referral": referral,
-            "categories": sorted(categories_in(record)),
-            "sealed": seal(record.body(), table="records", row=str(record_id), column="sealed"),
-            "recorded_at": now,
-            "corrects": corrects,
-            "reason_sealed": (
-                None
-                if reason is None
-                else seal(reason.encode(), table="records", row=str(record_id), column="reason_sealed")
-            ),
-        },
-    )
+    why = None if reason is None else reason.encode()
+    row = {
+        "id": record_id,
+        "tenant": tenant,
+        "case_code": code,
+        "kind": kind,
+        "author_agency": author[0],
+        "author_organisation": author[1],
+        "referral": referral,
+        "categories": sorted(categories_in(record)),
+        "sealed": seal(body, table="records", row=str(record_id), column="sealed"),
+        "recorded_at": now,
+        "corrects": corrects,
+        "reason_sealed": (
+            None if why is None else seal(why, table="records", row=str(record_id), column="reason_sealed")
+        ),
+    }
+    await cases.add_record(session, row)
+    stated = "record_added" if corrects is None else "record_corrected"
+    changes.ledger.append(line(RECORDS_OF_CASES, stated, code, row, sealed=body, reason_sealed=why))
     return Document(record_id, kind, record, now, author[0], author[1])

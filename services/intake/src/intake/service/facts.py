@@ -78,12 +78,12 @@ async def take(
     effect = EFFECTS[type(fact)]
     record = getattr(fact, "record")  # noqa: B009 - every fact of the table has a record; the base does not
     case = await load(session, gate, [place.tenant], place.case_code, instruments)
+    changes = Changes()
     document = await save_document(
-        session, case.tenant, case.code, effect.record, record,
+        session, changes, case.tenant, case.code, effect.record, record,
         author=author, referral=fact.referral, corrects=None, reason=None, instruments=instruments, now=now,
     )  # fmt: skip
     case.documents.append(document)
-    changes = Changes()
     changes.timeline.append(
         {
             "at": now,
@@ -94,7 +94,7 @@ async def take(
             "detail": {"record": str(document.record_id)},
         }
     )
-    changes.ledger.append((f"referral_{effect.progress}", fact.referral, {"record": str(document.record_id)}))
+    changes.state(f"referral_{effect.progress}", fact.referral, record=str(document.record_id))
     await consents.set_progress(session, case.tenant, fact.referral, effect.progress)
     if effect.stops:
         await cases.stop_clock(session, case.tenant, case.code, effect.stops, now)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger
@@ -21,6 +21,7 @@ from amanat.principal import Principal
 from intake.errors import GateClosed
 from intake.repository import keys, restorations
 from intake.service.instruments import Instruments
+from intake.service.sources import LEASES
 
 
 class LeaseItem(BaseModel):
@@ -117,13 +118,16 @@ async def lease(
             }
         )
     await keys.record_leases(session, recorded)
-    for row in recorded:
-        content: JsonValue = {"lease": str(row["id"]), "categories": list(row["categories"]), "at": now.isoformat()}
-        await ledger.append(
-            session,
-            str(row["tenant"]),
-            ledger.entry("leased", str(row["referral"]), content, instruments.at_rest, instruments.randomness, at=now),
+    statements = [
+        ledger.Statement(
+            str(row["tenant"]), "leased", str(row["referral"]), now,
+            source=LEASES.name(row["id"]), content=LEASES.content(row),
         )
+        for row in recorded
+    ]  # fmt: skip
+    await ledger.append(
+        session, [ledger.entry(each, instruments.at_rest, instruments.randomness) for each in statements]
+    )
     return LeaseAnswer(leases=tuple(given[position] for position in range(len(items))))
 
 

@@ -22,6 +22,7 @@ from intake.service.documents import as_document, open_document, open_half
 from intake.service.instruments import Instruments
 from intake.service.setting import Minter, Setting
 from intake.service.sharing import amend, plan
+from intake.service.sources import CONSENT_EVENTS, line
 
 _EVENT: TypeAdapter[ConsentEvent] = TypeAdapter(ConsentEvent)
 _KINDS: dict[type, str] = {
@@ -142,21 +143,26 @@ async def load_grants(
 
 
 async def save_event(
-    session: AsyncSession, case: LoadedCase, event: ConsentEvent, instruments: Instruments, now: datetime
+    session: AsyncSession,
+    case: LoadedCase,
+    changes: Changes,
+    event: ConsentEvent,
+    instruments: Instruments,
+    now: datetime,
 ) -> None:
-    """Appends one consent event, sealed at rest; the case's grants follow it."""
-    event_id = instruments.new_id()
-    await consents.add_event(
-        session,
-        event_id=event_id,
-        tenant=case.tenant,
-        case=case.code,
-        kind=_KINDS[type(event)],
-        sealed=instruments.at_rest.seal(
-            _EVENT.dump_json(event), table="consent_events", row=str(event_id), column="sealed"
-        ),
-        now=now,
-    )
+    """Appends one consent event, sealed at rest, and its line for the ledger; the case's grants follow it."""
+    event_id, body, kind = instruments.new_id(), _EVENT.dump_json(event), _KINDS[type(event)]
+    row = {
+        "id": event_id,
+        "tenant": case.tenant,
+        "case_code": case.code,
+        "kind": kind,
+        "sealed": instruments.at_rest.seal(body, table="consent_events", row=str(event_id), column="sealed"),
+        "recorded_at": now,
+    }
+    await consents.add_event(session, row)
+    stated = kind if isinstance(event, GuardianExcluded) else f"consent_{kind}"
+    changes.ledger.append(line(CONSENT_EVENTS, stated, case.code, row, sealed=body))
     case.events.append(event)
 
 
@@ -213,14 +219,11 @@ async def save(
         secret=minter.secret,
         ledger_entries=[
             ledger.entry(
-                kind,
-                subject,
-                {"at": now.isoformat(), **content},
+                ledger.Statement(case.tenant, each.kind, each.subject, now, each.said, each.source, each.content),
                 instruments.at_rest,
                 instruments.randomness,
-                at=now,
             )
-            for kind, subject, content in changes.ledger
+            for each in changes.ledger
         ],
         now=now,
     )

@@ -198,7 +198,7 @@ async def _take_of_case(
     changes = Changes()
     for tombstone in tombstones:
         for event in _withdrawals(case, tombstone):
-            await save_event(session, case, event, instruments, now)
+            await save_event(session, case, changes, event, instruments, now)
         await restorations.raise_floor(session, tenant, tombstone.referral, tombstone.epoch)
         referral = case.referral(tombstone.referral)
         if referral is None:
@@ -214,8 +214,7 @@ async def _take_of_case(
                 "detail": {"category": tombstone.category, "withdrawn_at": tombstone.withdrawn_at.isoformat()},
             }
         )
-        content = {"category": tombstone.category, "epoch": tombstone.epoch}
-        changes.ledger.append(("withdrawal_recovered", referral.code, content))
+        changes.state("withdrawal_recovered", referral.code, category=tombstone.category.value, epoch=tombstone.epoch)
     minter = instruments.minter()
     plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
     await save(session, case, changes, minter, instruments, now)

@@ -65,7 +65,7 @@ def plan(
             last_epochs={**referral.last_epochs, category: share.epoch},
         )
         changes.shares_opened.append((referral.code, share))
-        changes.ledger.append(("share_opened", referral.code, {"category": category, "epoch": share.epoch}))
+        changes.state("share_opened", referral.code, category=category.value, epoch=share.epoch)
     for category in sorted(granted & set(referral.shares) - set(started)):
         share = replace(referral.shares[category], until=_until(grants, referral, category, setting))
         if share != referral.shares[category]:
@@ -185,7 +185,7 @@ def _open(changes: Changes, referral: Referral, setting: Setting, kind: str) -> 
     )
     referral = _send(changes, replace(referral, state="open"), event, setting.new_id())
     changes.timeline.append(_entry(setting.now, kind, referral))
-    changes.ledger.append((kind, referral.code, {"agency": referral.agency}))
+    changes.state(kind, referral.code, agency=referral.agency.value, organisation=referral.organisation)
     return _announce_kits(changes, referral, setting)
 
 
@@ -206,7 +206,7 @@ def end(
     share = referral.shares[category]
     changes.shares_ended.append((referral.code, share, setting.lease_seconds(referral.agency)))
     changes.timeline.append(_entry(setting.now, kind, referral, category=category, epoch=share.epoch))
-    changes.ledger.append(("key_destroyed", referral.code, {"category": category, "epoch": share.epoch}))
+    changes.state("key_destroyed", referral.code, category=category.value, epoch=share.epoch)
     event = CategoryWithdrawn(
         referral=referral.code,
         organisation=referral.organisation,

@@ -74,8 +74,8 @@ async def _take_back(
         categories=categories,
         withdrawn_at=now,
     )
-    await save_event(session, case, event, instruments, now)
     changes = Changes()
+    await save_event(session, case, changes, event, instruments, now)
     changes.timeline.append(
         {
             **case_service.entry(
@@ -85,7 +85,6 @@ async def _take_back(
             "organisation": grant.organisation,
         }
     )
-    changes.ledger.append(("consent_withdrawn", case.code, {"consent": str(grant.grant_id)}))
     minter = instruments.minter()
     plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
     await save(session, case, changes, minter, instruments, now)

@@ -1,0 +1,17 @@
+"""The ledger of one service: entries that transactions write, and the Merkle tree that a sequencer makes of them."""
+
+from amanat.ledger.entries import PADDING, Entry, Seals, Statement, append, commitment, entry, open_salt, proves
+from amanat.ledger.sources import Source
+
+__all__ = [
+    "PADDING",
+    "Entry",
+    "Seals",
+    "Source",
+    "Statement",
+    "append",
+    "commitment",
+    "entry",
+    "open_salt",
+    "proves",
+]

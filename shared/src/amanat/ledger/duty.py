@@ -1,0 +1,138 @@
+"""What the ledger asks of a service's Kafka process: sequence, publish, witness, and show what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from prometheus_client import Gauge
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.categories import Agency
+from amanat.contracts.checkpoints import CheckpointCosigned, CheckpointPublished, ConsistencyShown
+from amanat.db import Database
+from amanat.directory import Directory
+from amanat.inbox import Handler
+from amanat.ledger import tree
+from amanat.ledger.alarms import Board
+from amanat.ledger.checkpoints import Speaker, publish
+from amanat.ledger.witness import TOPIC, Ledgers, Witness
+from amanat.notes import NoteSigner, NoteVerifier
+from amanat.received import Received
+from amanat.settings import LedgerSettings
+from amanat.worker import Every, Task, Timetable
+
+NEVER_PARK = frozenset({ConsistencyShown.type, CheckpointPublished.type, CheckpointCosigned.type})
+SEQUENCE_S = 0.5
+WATCH_S = 5.0
+_WAITING = Gauge("amanat_ledger_waiting", "Entries that the sequencer has not yet taken", ["service"])
+_SIZE = Gauge("amanat_ledger_size", "Entries in the tree of the checkpoint published last", ["service"])
+_log = structlog.get_logger(__name__)
+
+
+class NoLedgerKey(ValueError):
+    """The key file is no Ed25519 key, or not the one that the directory names for this service. Names no secret."""
+
+
+@dataclass(frozen=True)
+class LedgerDuty:
+    """One service's part in the ledgers: its own, and its eyes on the others'."""
+
+    service: str
+    database: Database
+    speaker: Speaker
+    witness: Witness
+    board: Board
+    every_s: float
+    now: Callable[[], datetime]
+
+    @classmethod
+    def of(
+        cls,
+        service: str,
+        settings: LedgerSettings,
+        directory: Directory,
+        database: Database,
+        new_id: Callable[[], UUID],
+        now: Callable[[], datetime],
+    ) -> LedgerDuty:
+        """Raises NoLedgerKey unless the key file fits the directory."""
+        ledgers = ledgers_of(directory)
+        signer = _signer(settings.ledger_key_file, directory, service)
+        speaker = Speaker(service, signer, new_id)
+        witness = Witness(speaker, ledgers)
+        return cls(service, database, speaker, witness, Board(database), settings.checkpoint_seconds, now)
+
+    @property
+    def topics(self) -> list[str]:
+        """What the process reads besides its own."""
+        return [f"{TOPIC}{service}" for service in self.witness.ledgers.verifiers if service != self.service]
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """For the inbox. None of them fails for what an event says."""
+
+        async def hear(session: AsyncSession, events: Sequence[Received]) -> None:
+            for event in events:
+                await self.witness.hear(session, event, self.now())
+
+        return dict.fromkeys(sorted(NEVER_PARK), hear)
+
+    def tasks(self) -> list[Task]:
+        """What runs beside relay and consumer."""
+        return [
+            Every("sequence", SEQUENCE_S, self._sequence),
+            Timetable("checkpoint", self.every_s, self._publish),
+            Every("witness", WATCH_S, self._watch),
+        ]
+
+    def alarms(self) -> Sequence[str]:
+        """For `/readyz`: what stands, as "kind: origin"."""
+        return self.board.told
+
+    async def _sequence(self) -> None:
+        try:
+            await tree.integrate(self.database)
+        except tree.EntryMissing:
+            _log.error("ledger_entry_missing")  # the next checkpoint raises the alarm
+
+    async def _publish(self, at: datetime) -> None:
+        checkpoint = await publish(self.database, self.speaker, at)
+        if checkpoint is not None:
+            _SIZE.labels(self.service).set(checkpoint.size)
+
+    async def _watch(self) -> None:
+        await self.witness.watch(self.database, self.every_s, self.now())
+        await self.board.look()
+        async with self.database.transaction(()) as session:
+            _WAITING.labels(self.service).set(await tree.waiting(session))
+
+
+def ledgers_of(directory: Directory) -> Ledgers:
+    """Every ledger of the directory, by service."""
+    return Ledgers(
+        {
+            service: [
+                NoteVerifier(Ed25519PublicKey.from_public_bytes(key.public_key), entry.origin) for key in entry.keys
+            ]
+            for service, entry in directory.ledgers.items()
+        }
+    )
+
+
+def _signer(path: Path, directory: Directory, service: str) -> NoteSigner:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except ValueError:
+        raise NoLedgerKey("the ledger's key file is no private key in PEM") from None
+    entry = directory.ledgers.get(Agency(service))
+    if entry is None or not isinstance(key, Ed25519PrivateKey):
+        raise NoLedgerKey("the directory names no ledger of this service, or its key file is no Ed25519 key")
+    if key.public_key().public_bytes_raw() not in [each.public_key for each in entry.keys]:
+        raise NoLedgerKey("the ledger's key is none that the directory names for this service")
+    return NoteSigner(key, entry.origin)

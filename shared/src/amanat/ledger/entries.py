@@ -1,0 +1,125 @@
+"""Append-only rows of what must not be rewritten: custody, consent, looks, attestations, transitions, destroyed keys.
+
+A row is written in the transaction of what it tells of. It shows a salted commitment, which is an RFC 9162 leaf of the
+service's Merkle tree. The salt is sealed under the service's own at-rest key, so that a leaf proves an entry to whom
+the entry is shown and tells nothing to anybody else. An entry that lost its salt is erased: its leaf stands, and says
+nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import rfc8785
+from pydantic import JsonValue
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.merkle import leaf_hash
+from amanat.tables import ledger_entries
+
+SALT_BYTES = 32
+TABLE, COLUMN = "ledger_entries", "salt_sealed"
+PADDING = "padding"
+"""A kind that nothing bears yet: reserved for entries that hide how many there are."""
+
+
+class Seals(Protocol):
+    """What an entry needs of `amanat.at_rest.AtRest`."""
+
+    def seal(self, plaintext: bytes, *, table: str, row: str, column: str) -> bytes: ...
+
+    def open(self, sealed: bytes, *, table: str, row: str, column: str) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What one entry says: at which organisation or cell (`tenant`), of what kind, of what (`subject`: a code, a serial
+    or the hex of an HMAC), when, and what.
+
+    `said` stands in clear and is operational. `content` is the row that `source` ("table/id") names, which may hold
+    what is personal: it is committed to and is not kept here, so that a changed row no longer matches its leaf.
+    """
+
+    tenant: str
+    kind: str
+    subject: str
+    at: datetime
+    said: Mapping[str, JsonValue] = field(default_factory=dict)
+    source: str | None = None
+    content: JsonValue = None
+
+    def document(self) -> bytes:
+        """The canonical JSON (RFC 8785) that is committed to."""
+        return rfc8785.dumps(
+            {
+                "tenant": self.tenant,
+                "kind": self.kind,
+                "subject": self.subject,
+                "at": instant(self.at),
+                "said": dict(self.said),
+                "source": self.source,
+                "content": self.content,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A statement's row in `ledger_entries`."""
+
+    tenant: str
+    kind: str
+    subject: str
+    at: datetime
+    said: Mapping[str, JsonValue]
+    source: str | None
+    commitment: bytes
+    salt_sealed: bytes
+
+
+def instant(at: datetime) -> str:
+    """A time as documents write it: UTC, to the microsecond."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def commitment(document: bytes, salt: bytes) -> bytes:
+    """32 bytes, what the ledger shows of an entry: the RFC 9162 leaf hash of salt and document."""
+    return leaf_hash(salt + document)
+
+
+def entry(statement: Statement, at_rest: Seals, randomness: Callable[[int], bytes]) -> Entry:
+    """The row of a statement, under a fresh salt."""
+    salt = randomness(SALT_BYTES)
+    committed = commitment(statement.document(), salt)
+    return Entry(
+        tenant=statement.tenant,
+        kind=statement.kind,
+        subject=statement.subject,
+        at=statement.at,
+        said=dict(statement.said),
+        source=statement.source,
+        commitment=committed,
+        salt_sealed=at_rest.seal(salt, table=TABLE, row=committed.hex(), column=COLUMN),
+    )
+
+
+def open_salt(row_commitment: bytes, salt_sealed: bytes, at_rest: Seals) -> bytes:
+    """The salt of a row, for an audit or a bundle that proves the entry. Raises amanat.sealing.Unopenable."""
+    return at_rest.open(salt_sealed, table=TABLE, row=row_commitment.hex(), column=COLUMN)
+
+
+def proves(document: bytes, salt: bytes, row_commitment: bytes) -> bool:
+    """Whether this document is what was committed to."""
+    return hmac.compare_digest(commitment(document, salt), row_commitment)
+
+
+async def append(session: AsyncSession, entries: Iterable[Entry]) -> None:
+    """Adds the entries in the caller's transaction. Last in the lock order."""
+    rows: list[dict[str, Any]] = [asdict(each) for each in entries]
+    if rows:
+        await session.execute(insert(ledger_entries), rows)

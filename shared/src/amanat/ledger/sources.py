@@ -1,0 +1,69 @@
+"""Rows that entries commit to. The same description writes an entry's content and reads it again for an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy import Select, Table, select
+
+from amanat.ledger.entries import Seals, instant
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table of append-only rows with a column `id`.
+
+    `columns` are committed to as they stand; `sealed` ones as what they hold, so that sealing them anew under another
+    key changes nothing.
+    """
+
+    table: Table
+    columns: tuple[str, ...]
+    sealed: tuple[str, ...] = ()
+
+    def name(self, row_id: UUID) -> str:
+        """How an entry names a row."""
+        return f"{self.table.name}/{row_id}"
+
+    def content(self, row: Mapping[str, Any], opened: Mapping[str, bytes | None] | None = None) -> JsonValue:
+        """What an entry commits to: the row's columns, and its sealed columns opened (UTF-8)."""
+        held: dict[str, JsonValue] = {name: as_json(row[name]) for name in self.columns}
+        for name in self.sealed:
+            plaintext = (opened or {})[name]
+            held[name] = None if plaintext is None else plaintext.decode()
+        return held
+
+    def open(self, row: Mapping[str, Any], at_rest: Seals) -> JsonValue:
+        """The same content from the row as it stands in the table. Raises amanat.sealing.Unopenable."""
+        opened = {
+            name: None
+            if row[name] is None
+            else at_rest.open(row[name], table=self.table.name, row=str(row["id"]), column=name)
+            for name in self.sealed
+        }
+        return self.content(row, opened)
+
+    def rows(self, ids: Collection[UUID]) -> Select[Any]:
+        """The statement that fetches these rows."""
+        names = dict.fromkeys(("id", "tenant", *self.columns, *self.sealed))
+        return select(*(self.table.c[name] for name in names)).where(self.table.c.id.in_(ids))
+
+
+def as_json(value: Any) -> JsonValue:
+    """A column's value in one JSON spelling. Raises TypeError for a type that no source has."""
+    if value is None or isinstance(value, str | int):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, datetime):
+        return instant(value)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, list | tuple):
+        return [as_json(each) for each in value]
+    raise TypeError(f"a column of type {type(value).__name__} has no canonical form")

@@ -1,0 +1,251 @@
+"""What a service does with the checkpoints of all others: verify against all it has seen, keep, and only then cosign.
+
+Independence holds where the services' operators differ; where one administrator holds all databases and keys, witnesses
+prove nothing. What happened before a ledger's first cosigned checkpoint is not protected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Select, delete, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat import merkle
+from amanat.contracts.checkpoints import LONGEST, CheckpointCosigned, CheckpointPublished, ConsistencyShown
+from amanat.db import AnyRow, Database
+from amanat.ledger import alarms
+from amanat.ledger.checkpoints import Speaker
+from amanat.notes import BadSignature, Checkpoint, MalformedNote, NoteVerifier, signed_note, split_note
+from amanat.received import Received
+from amanat.tables import cosignatures, ledger_alarms, ledger_checkpoints, proof_parts, witness_states, witnessed
+
+SILENT_AFTER = 2.5
+"""Intervals without a checkpoint before it is an alarm."""
+TOPIC = "checkpoints."
+
+
+@dataclass(frozen=True)
+class Ledgers:
+    """The ledgers that are known: each service's, with the keys of its notes, the current one first."""
+
+    verifiers: Mapping[str, Sequence[NoteVerifier]]
+
+    def origin(self, service: str) -> str | None:
+        """The name of a service's ledger."""
+        found = self.verifiers.get(service)
+        return found[0].name if found else None
+
+    def checkpoint(self, service: str, note: str) -> Checkpoint:
+        """A note of that service's own ledger, verified. Raises MalformedNote, BadSignature."""
+        for verifier in self.verifiers.get(service, ()):
+            try:
+                checkpoint = verifier.checkpoint(note)
+            except BadSignature:
+                continue
+            if checkpoint.origin != verifier.name:
+                raise MalformedNote("a checkpoint of another ledger")
+            return checkpoint
+        raise BadSignature("no key of this service")
+
+    def cosignature(self, service: str, checkpoint: Checkpoint, line: str) -> datetime:
+        """When that service cosigned. Raises MalformedNote, BadSignature."""
+        for verifier in self.verifiers.get(service, ()):
+            try:
+                return verifier.cosignature(checkpoint, line)
+            except BadSignature:
+                continue
+        raise BadSignature("no key of this service")
+
+
+@dataclass(frozen=True)
+class Witness:
+    """One service's eyes on the ledgers of the others."""
+
+    speaker: Speaker
+    ledgers: Ledgers
+
+    async def hear(self, session: AsyncSession, event: Received, now: datetime) -> None:
+        """Takes one event of `checkpoints.<service>`. Never raises for what it says: a bad one is an alarm."""
+        service = event.topic.removeprefix(TOPIC)
+        origin = self.ledgers.origin(service) or service
+        try:
+            said = _said(event)
+            if isinstance(said, ConsistencyShown):
+                await _keep_part(session, origin, said, now)
+            elif isinstance(said, CheckpointPublished):
+                checkpoint = self.ledgers.checkpoint(service, said.note)
+                await self._published(session, checkpoint, said, now)
+            else:
+                await self._cosigned(session, service, said, now)
+        except (MalformedNote, BadSignature, ValidationError) as error:
+            await alarms.add(session, origin, "bad_checkpoint", {"because": type(error).__name__}, now)
+
+    async def _published(
+        self, session: AsyncSession, checkpoint: Checkpoint, said: CheckpointPublished, now: datetime
+    ) -> None:
+        origin = checkpoint.origin
+        state = await _lock_state(session, origin, now)
+        wrong = await _wrong(session, state, checkpoint, said)
+        await session.execute(
+            insert(witnessed)
+            .values(origin=origin, size=checkpoint.size, root=checkpoint.root, note=said.note, seen_at=now)
+            .on_conflict_do_nothing()
+        )
+        await session.execute(
+            delete(proof_parts).where(proof_parts.c.origin == origin, proof_parts.c.size <= checkpoint.size)
+        )
+        if wrong is not None:
+            detail = {"size": checkpoint.size, "root": checkpoint.root.hex(), "known": state.size}
+            await alarms.add(session, origin, wrong, detail, now)
+        goes_on = wrong is None and state.stopped_at is None
+        changes: dict[str, Any] = {"heard_at": now}
+        if goes_on:
+            changes |= {"size": checkpoint.size, "root": checkpoint.root}
+        await session.execute(update(witness_states).where(witness_states.c.origin == origin).values(changes))
+        await alarms.end(session, origin, alarms.SILENCE, now)
+        if not goes_on:
+            return
+        # Kept above, in this transaction; the cosignature leaves only after its commit.
+        body, _ = split_note(said.note)
+        line = self.speaker.signer.cosign(checkpoint, now)
+        await self.speaker.say(session, CheckpointCosigned(note=signed_note(body, [line])), now)
+
+    async def _cosigned(self, session: AsyncSession, witness: str, said: CheckpointCosigned, now: datetime) -> None:
+        body, lines = split_note(said.note)
+        if len(lines) != 1:
+            raise MalformedNote("one cosignature at a time")
+        checkpoint = Checkpoint.parse(body)
+        cosigned_at = self.ledgers.cosignature(witness, checkpoint, lines[0])
+        row = {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "root": checkpoint.root,
+            "witness": self.ledgers.origin(witness) or witness,
+            "line": lines[0],
+            "cosigned_at": cosigned_at,
+            "received_at": now,
+        }
+        new = insert(cosignatures).values(row)
+        await session.execute(
+            new.on_conflict_do_update(
+                index_elements=list(cosignatures.primary_key.columns),
+                set_={name: row[name] for name in ("line", "cosigned_at")},
+                where=cosignatures.c.cosigned_at < cosigned_at,
+            )
+        )
+
+    async def watch(self, database: Database, every_s: float, now: datetime) -> None:
+        """What only time shows: who has fallen silent, and which checkpoints were shown to others and never here."""
+        long_ago = now - timedelta(seconds=SILENT_AFTER * every_s)
+        async with database.transaction(()) as session:
+            for service in self.ledgers.verifiers:
+                origin = self.ledgers.origin(service)
+                if origin is not None and origin != self.speaker.origin:
+                    await _lock_state(session, origin, now)
+            silent = select(witness_states.c.origin).where(
+                witness_states.c.heard_at < long_ago, witness_states.c.origin != self.speaker.origin
+            )
+            for origin in list(await session.scalars(silent)):
+                await alarms.add(session, origin, alarms.SILENCE, {}, now)
+            for row in await session.execute(self._unseen(long_ago)):
+                ours = row.origin == self.speaker.origin
+                detail = {"size": row.size, "root": bytes(row.root).hex(), "witness": row.witness}
+                await alarms.add(session, row.origin, "not_ours" if ours else "shown_to_another", detail, now)
+
+    def _unseen(self, before: datetime) -> Select[Any]:
+        """Cosigned checkpoints, known for long enough, that this service neither saw nor published, and that were no
+        alarm yet."""
+        seen = exists().where(
+            witnessed.c.origin == cosignatures.c.origin,
+            witnessed.c.size == cosignatures.c.size,
+            witnessed.c.root == cosignatures.c.root,
+        )
+        published = exists().where(
+            cosignatures.c.origin == self.speaker.origin,
+            ledger_checkpoints.c.size == cosignatures.c.size,
+            ledger_checkpoints.c.root == cosignatures.c.root,
+        )
+        told = exists().where(
+            ledger_alarms.c.origin == cosignatures.c.origin,
+            ledger_alarms.c.detail["root"].astext == func.encode(cosignatures.c.root, "hex"),
+            ledger_alarms.c.detail["witness"].astext == cosignatures.c.witness,
+        )
+        return select(cosignatures).where(~or_(seen, published, told), cosignatures.c.received_at < before)
+
+
+def _said(event: Received) -> ConsistencyShown | CheckpointPublished | CheckpointCosigned:
+    """Raises MalformedNote or pydantic's ValidationError unless it is one of these, and short."""
+    if len(event.body) > LONGEST:
+        raise MalformedNote("longer than a checkpoint may be")
+    said = event.event()
+    if not isinstance(said, ConsistencyShown | CheckpointPublished | CheckpointCosigned):
+        raise MalformedNote("an event of another kind")
+    return said
+
+
+async def _keep_part(session: AsyncSession, origin: str, said: ConsistencyShown, now: datetime) -> None:
+    row = {"origin": origin, "received_at": now, **said.model_dump(exclude={"referral"})}
+    await session.execute(insert(proof_parts).values(row).on_conflict_do_nothing())
+
+
+async def _lock_state(session: AsyncSession, origin: str, now: datetime) -> AnyRow:
+    """What is known of a ledger, locked; a ledger that was never heard of counts from now."""
+    await session.execute(insert(witness_states).values(origin=origin, heard_at=now).on_conflict_do_nothing())
+    statement = select(witness_states).where(witness_states.c.origin == origin).with_for_update()
+    row: AnyRow = (await session.execute(statement)).one()
+    return row
+
+
+async def _wrong(session: AsyncSession, state: AnyRow, checkpoint: Checkpoint, said: CheckpointPublished) -> str | None:
+    """The alarm that this checkpoint is, against what was seen before; None if it is consistent with it."""
+    if state.size is None:
+        return None  # the first one, or the first after an operator's word: trust begins here
+    if checkpoint.size < state.size:
+        return "rollback"
+    proof: list[bytes] | None = []
+    if 0 < state.size < checkpoint.size:
+        proof = await _proof(session, checkpoint, said) if said.previous == state.size else None
+    if proof is None:
+        return "unlinked"
+    consistent = merkle.verify_consistency(state.size, checkpoint.size, proof, bytes(state.root), checkpoint.root)
+    return None if consistent else "fork"
+
+
+async def _proof(session: AsyncSession, checkpoint: Checkpoint, said: CheckpointPublished) -> list[bytes] | None:
+    rows = (
+        await session.execute(
+            select(proof_parts.c.part, proof_parts.c.hashes)
+            .where(
+                proof_parts.c.origin == checkpoint.origin,
+                proof_parts.c.previous == said.previous,
+                proof_parts.c.size == checkpoint.size,
+            )
+            .order_by(proof_parts.c.part)
+        )
+    ).all()
+    if [row.part for row in rows] != list(range(said.parts)):
+        return None
+    joined = b"".join(bytes(row.hashes) for row in rows)
+    return [joined[begin : begin + merkle.HASH_BYTES] for begin in range(0, len(joined), merkle.HASH_BYTES)]
+
+
+async def cosignatures_of(session: AsyncSession, origin: str, size: int, root: bytes) -> Sequence[AnyRow]:
+    """Who cosigned a checkpoint: {witness, line, cosigned_at}, by witness."""
+    statement = (
+        select(cosignatures.c.witness, cosignatures.c.line, cosignatures.c.cosigned_at)
+        .where(cosignatures.c.origin == origin, cosignatures.c.size == size, cosignatures.c.root == root)
+        .order_by(cosignatures.c.witness)
+    )
+    return (await session.execute(statement)).all()
+
+
+async def newest_cosigned(session: AsyncSession, origin: str) -> int | None:
+    """The size of the largest checkpoint of a ledger that anybody cosigned."""
+    size = await session.scalar(select(func.max(cosignatures.c.size)).where(cosignatures.c.origin == origin))
+    return None if size is None else int(size)
