@@ -107,9 +107,11 @@ async def serve(migrated: Migrated, emptied: Emptied, agency_keys: Keys) -> Asyn
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole platform, once for the run: the real stack with STACK=real, else the embedded one. Tests share it and
-    open cases of their own; who kills processes starts them again. Its request rate is out of the tests' way.
+    open cases of their own; who kills processes starts them again. Its request rate is out of the tests' way, and its
+    checkpoints come often.
     """
     kind: Kind = "real" if os.environ.get("AMANAT_STACK") == "real" else "embedded"
     folder = Path(tmp_path_factory.mktemp("stack"))
-    with Stack.start(kind, folder, settings={"RATE_PER_MINUTE": "1000000"}) as running:
+    told = {"RATE_PER_MINUTE": "1000000", "CHECKPOINT_SECONDS": "5"}
+    with Stack.start(kind, folder, settings=told) as running:
         yield running

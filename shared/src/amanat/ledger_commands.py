@@ -1,0 +1,113 @@
+"""`amanat ledger`: how a service's ledger stands, what it found wrong with others', and an operator's word on it."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat.cli import database_of, stop
+from amanat.db import AnyRow
+from amanat.ledger import alarms, checkpoints, tree
+from amanat.ledger.witness import cosignatures_of
+from amanat.tables import witness_states
+
+app = typer.Typer(help="Ledgers and their witnesses: status, alarms, acknowledge.", no_args_is_help=True)
+
+Service = Annotated[str, typer.Option(help="intake, police-link, forensics or legal-aid")]
+T = TypeVar("T")
+
+
+@app.command()
+def status(service: Service) -> None:
+    """Shows the service's own ledger, what it last saw of the others', and whether anything stands against them."""
+
+    async def found(session: AsyncSession) -> tuple[AnyRow | None, int, list[str], list[AnyRow], int]:
+        last = await checkpoints.latest(session)
+        signed: list[str] = []
+        if last is not None:
+            # An alarm's own name for the ledger is the first line of what was signed.
+            origin = str(last.note).split("\n", 1)[0]
+            signed = [row.witness for row in await cosignatures_of(session, origin, last.size, bytes(last.root))]
+        states = list(await session.execute(select(witness_states).order_by(witness_states.c.origin)))
+        return last, await tree.size_of(session), signed, states, len(await alarms.standing(session))
+
+    last, size, signed, states, standing = _ask(service, found)
+    typer.echo(f"{size} entries in the tree of {service}")
+    if last is None:
+        typer.echo("no checkpoint was published yet; nothing is protected")
+    else:
+        typer.echo(f"checkpoint of {last.size} entries, {_time(last.published_at)}; cosigned by {_names(signed)}")
+    table = Table("ledger", "last seen", "entries", "cosigning")
+    for state in states:
+        table.add_row(
+            state.origin,
+            _time(state.heard_at),
+            "-" if state.size is None else str(state.size),
+            "yes" if state.stopped_at is None else f"stopped {_time(state.stopped_at)}",
+        )
+    Console().print(table)
+    if standing:
+        typer.echo(f"{standing} alarms stand: amanat ledger alarms --service {service}")
+        raise typer.Exit(1)
+
+
+@app.command("alarms")
+def alarms_(service: Service) -> None:
+    """Lists the alarms that nobody has acknowledged; exit status 1 when there are any."""
+    rows = _ask(service, alarms.standing)
+    table = Table("ledger", "kind", "since", "detail")
+    for row in rows:
+        table.add_row(row.origin, row.kind, _time(row.raised_at), ", ".join(f"{k} {v}" for k, v in row.detail.items()))
+    Console(width=160).print(table)
+    if rows:
+        raise typer.Exit(1)
+
+
+@app.command()
+def acknowledge(
+    ledger: Annotated[str, typer.Argument(help="the ledger's name, as `amanat ledger alarms` shows it")],
+    service: Service,
+    reason: Annotated[str, typer.Option(help="why this is understood; it stays on record")],
+    by: Annotated[str, typer.Option(help="who says so")] = "",
+) -> None:
+    """Closes a ledger's alarms with a reason; its next checkpoint is where the service begins to trust it anew."""
+    if not reason.strip():
+        stop("a reason is needed: it stays on record beside the alarms")
+
+    async def close(session: AsyncSession) -> int:
+        return await alarms.acknowledge(session, ledger, by or getpass.getuser(), reason.strip(), datetime.now(UTC))
+
+    closed = _ask(service, close)
+    if not closed:
+        stop(f"no alarm stands against a ledger of that name at {service}")
+    typer.echo(f"{closed} alarms closed; cosigning goes on with the next checkpoint")
+
+
+def _ask(service: str, question: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async def asked() -> Any:
+        database = database_of(service)
+        try:
+            async with database.transaction(()) as session:
+                return await question(session)
+        finally:
+            await database.dispose()
+
+    answer: T = asyncio.run(asked())
+    return answer
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) if names else "nobody yet"
