@@ -19,7 +19,9 @@ SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/pypro
 def routes_of(package: str) -> set[str]:
     """`METHOD /path` of every router in the package's rooms."""
     rooms = [room.name for room in pkgutil.walk_packages(import_module(package).__path__, f"{package}.")]
-    things = [each for room in rooms if ".migrations" not in room for each in vars(import_module(room)).values()]
+    named = [each for room in rooms if ".migrations" not in room for each in vars(import_module(room)).values()]
+    # A router that a factory made has no name of its own: it stands in the service's list of routers.
+    things = [inner for each in named for inner in (each if isinstance(each, list) else [each])]
     routes = [route for each in things if isinstance(each, APIRouter) for route in each.routes]
     return {f"{method} {route.path}" for route in routes if isinstance(route, APIRoute) for method in route.methods}
 

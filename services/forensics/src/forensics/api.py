@@ -12,16 +12,18 @@ from amanat.auth import require
 from amanat.contracts.values import Barcode
 from amanat.custody import NewHalf
 from amanat.headers import IdempotencyKey, IfNoneMatch
+from amanat.ledger_web import ledger_router
 from amanat.principal import Principal
 from amanat.problems import problems
 from forensics import service
 from forensics.schemas import NewReceipt, NewReport
 
+asking = require("laboratory_analyst", "laboratory_system")
 router = APIRouter(tags=["kits"])
-routers = [router]
+routers = [router, ledger_router(asking)]
 PATH = "/v1/kits/{barcode}"
 
-Analyst = Annotated[Principal, Depends(require("laboratory_analyst", "laboratory_system"))]
+Analyst = Annotated[Principal, Depends(asking)]
 """An analyst of a laboratory, or its system: both act for their own laboratory alone."""
 
 

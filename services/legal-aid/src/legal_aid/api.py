@@ -24,16 +24,17 @@ from amanat.agency.web import (
 from amanat.auth import require
 from amanat.categories import Agency
 from amanat.headers import IdempotencyKey, IfNoneMatch
+from amanat.ledger_web import ledger_router
 from amanat.principal import Principal
 from amanat.problems import problems
 from legal_aid import service
 from legal_aid.schemas import NewAssignment, NewDecline
 
+asking = require("legal_aid_officer", "legal_partner_system")
 router = APIRouter(tags=["cases"])
-routers = [router]
+routers = [router, ledger_router(asking)]
 PATH = "/v1/cases"
 
-asking = require("legal_aid_officer", "legal_partner_system")
 Officer = Annotated[Principal, Depends(asking)]
 """An officer of a partner, or its system: both act for their own partner alone."""
 Transaction = Annotated[AsyncSession, Depends(transaction(asking), scope="function")]

@@ -28,7 +28,8 @@ def _as_written(text: str) -> str:
 
 CaseCode = Annotated[str, Path(description="the case's code, as a person may write it"), AfterValidator(_as_written)]
 
-Member = Annotated[Principal, Depends(require("hospital_system", "cell_staff"))]
+asking = require("hospital_system", "cell_staff")
+Member = Annotated[Principal, Depends(asking)]
 """The hospital's system or a person of the cell: both read and write their own cell's cases."""
 
 

@@ -1,0 +1,72 @@
+"""Proofs for whoever may ask: that a leaf stands in a published tree, and that one published tree begins with another.
+
+Made against published sizes only: any other tree's root is signed nowhere. They hold hashes and say nothing of content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat import merkle
+from amanat.db import AnyRow
+from amanat.errors import NotFound
+from amanat.ledger.tree import read_nodes
+from amanat.ledger.witness import cosignatures_of
+from amanat.tables import ledger_checkpoints, ledger_entries, ledger_leaves
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint as it was signed, and who cosigned it: rows {witness, line, cosigned_at}."""
+
+    size: int
+    root: bytes
+    note: str
+    cosignatures: Sequence[AnyRow]
+
+
+async def published(session: AsyncSession, size: int | None = None, *, earliest: bool = False) -> Published:
+    """The checkpoint published last (or first), or the last one of this size. Raises NotFound."""
+    at = ledger_checkpoints.c.published_at
+    statement = select(ledger_checkpoints).order_by(at if earliest and size is None else at.desc()).limit(1)
+    if size is not None:
+        statement = statement.where(ledger_checkpoints.c.size == size)
+    row = (await session.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    root = bytes(row.root)
+    origin = str(row.note).split("\n", 1)[0]
+    return Published(row.size, root, row.note, await cosignatures_of(session, origin, row.size, root))
+
+
+async def inclusion(
+    session: AsyncSession, tenants: Collection[str], position: int, size: int | None = None
+) -> tuple[bytes, Published, list[bytes]]:
+    """One's own entry's leaf hash, the checkpoint, and the proof from one to the other. Raises NotFound, for another
+    tenant's leaf as for one that never was."""
+    checkpoint = await published(session, size)
+    leaf = await session.scalar(
+        select(ledger_leaves.c.hash)
+        .join(ledger_entries, ledger_entries.c.id == ledger_leaves.c.entry)
+        .where(ledger_leaves.c.position == position, ledger_entries.c.tenant.in_(tenants))
+    )
+    if leaf is None or position >= checkpoint.size:
+        raise NotFound
+    nodes = await read_nodes(session, merkle.nodes_for_inclusion(position, checkpoint.size))
+    return bytes(leaf), checkpoint, merkle.inclusion_proof(position, checkpoint.size, nodes)
+
+
+async def consistency(
+    session: AsyncSession, first: int | None = None, second: int | None = None
+) -> tuple[Published, Published, list[bytes]]:
+    """Two published checkpoints (the first and the last, where no sizes are given), and the proof that the later tree
+    begins with the earlier. Raises NotFound."""
+    earlier, later = await published(session, first, earliest=True), await published(session, second)
+    if earlier.size > later.size:
+        raise NotFound
+    nodes = await read_nodes(session, merkle.nodes_for_consistency(earlier.size, later.size))
+    return earlier, later, merkle.consistency_proof(earlier.size, later.size, nodes)
