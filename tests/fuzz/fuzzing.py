@@ -21,7 +21,7 @@ RIGHTFUL = ["2xx", 404, 409, 412, 422, 428, 429]
 """Answers to data that fits the schema: 422 is for what a schema cannot say, an unknown recipient for instance."""
 HERE = Path(__file__).parent
 
-Values = Mapping[str, Sequence[str]]
+Values = Mapping[str, Sequence[str | int]]
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ HALVES = {
     "body.counterpart.organisation": "organisation",
     "path.barcode": "barcodes",
 }
+LEDGER = {"path.position": "positions"}
 AIMS = (
     Aim(
         "intake",
         "arcc-karachi-system",
-        11,
+        14,
         HALVES
+        | LEDGER
         | {
             "path.case": "cases",
             "path.consent": "consents",
@@ -56,11 +58,11 @@ AIMS = (
     Aim(
         "police-link",
         "station-saddar-system",
-        13,
-        HALVES | {"path.code": "police-link", "body.url": "urls"},
+        16,
+        HALVES | LEDGER | {"path.code": "police-link", "body.url": "urls"},
     ),
-    Aim("forensics", "lab-karachi-system", 4, HALVES),
-    Aim("legal-aid", "partner-hamdam-system", 4, {"path.code": "legal-aid"}),
+    Aim("forensics", "lab-karachi-system", 7, HALVES | LEDGER),
+    Aim("legal-aid", "partner-hamdam-system", 7, {"path.code": "legal-aid"} | LEDGER),
 )
 
 
@@ -75,16 +77,17 @@ class Report:
     never_accepted: tuple[str, ...]
 
 
-def opened(info: Mapping[str, Any], cases: int = 40) -> dict[str, list[str]]:
+def opened(info: Mapping[str, Any], cases: int = 40) -> dict[str, list[Any]]:
     """Opens cases with referrals everywhere and a kit each; gives what exists, by the name of a dictionary.
 
     So many that a refusal finds one on which nobody has acted: each referral takes few acts, and thousands are tried.
     """
-    found: dict[str, list[str]] = {
+    found: dict[str, list[Any]] = {
         # drawn apart, they must fit each other all the same
         "agency": ["police-link"],
         "organisation": ["station-saddar"],
         "cell": ["arcc-karachi"],
+        "positions": list(range(30)),
         # loopback, where nothing listens: whatever the fuzzer subscribes, no stranger is called
         "urls": ["http://127.0.0.1:9/amanat", "https://127.0.0.1:9/", "https://localhost/amanat"],
     }
@@ -124,9 +127,20 @@ def fuzz(
         "PATH": os.environ["PATH"],
     }
     done = subprocess.run(program, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    if "urls" in aim.parameters.values():
+        _unsubscribe(info, aim)
     text = done.stdout + done.stderr
     assert report.exists(), text
     return _read(json.loads(report.read_text()), text)
+
+
+def _unsubscribe(info: Mapping[str, Any], aim: Aim) -> None:
+    """An organisation may have few subscriptions, and whoever comes next on this stack needs one."""
+    centre = Client(Teller(), aim.client, info["services"][aim.service], dict(info))
+    while items := centre.get("/v1/subscriptions", quiet=True).raise_for_status().json()["items"]:
+        for each in items:
+            centre.delete(f"/v1/subscriptions/{each['subscription']}").raise_for_status()
+    centre.close()
 
 
 def _read(report: Mapping[str, Any], text: str) -> Report:
