@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select, true
 
 from amanat import merkle
-from amanat.contracts.checkpoints import LONGEST, CheckpointPublished
+from amanat.contracts.checkpoints import LONGEST, CheckpointCosigned, CheckpointPublished
 from amanat.ledger import witness as witnessing
-from amanat.notes import Checkpoint
+from amanat.notes import Checkpoint, signed_note, split_note
 from amanat.tables import cosignatures, ledger_checkpoints, witnessed
 
 from .world import EVERY_S, SERVICES, World, origin_of
@@ -211,6 +211,23 @@ async def test_one_service_cannot_speak_for_another(world: World) -> None:
     assert {kind for kind, _ in await world[FORENSICS].alarms()} == {"bad_checkpoint"}
     async with world[FORENSICS].database.transaction(()) as session:
         assert (await session.execute(select(witnessed))).all() == []
+
+
+async def test_no_witness_can_put_a_tree_into_anothers_mouth(world: World) -> None:
+    forged = Checkpoint(origin_of(POLICE), 7, bytes(32))
+    liar = world[LEGAL].speaker.signer
+    notes = (
+        signed_note(forged.body(), [liar.cosign(forged, world.now)]),
+        signed_note(forged.body(), [*split_note(liar.sign_checkpoint(forged))[1], liar.cosign(forged, world.now)]),
+    )
+    for note in notes:
+        lie = CheckpointCosigned(note=note)
+        await world[FORENSICS].hear(world.event(f"checkpoints.{LEGAL}", lie.type, lie.body()), world.now)
+    world.now += timedelta(seconds=2 * EVERY_S)
+    await world[FORENSICS].watch(world.now)
+    assert {(kind, of) for kind, of in await world[FORENSICS].alarms() if kind != "silence"} == {
+        ("bad_checkpoint", LEGAL)
+    }
 
 
 async def test_nothing_on_these_topics_is_longer_than_a_kilobyte_nor_says_more_than_hashes(world: World) -> None:

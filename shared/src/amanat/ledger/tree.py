@@ -155,7 +155,8 @@ async def size_of(session: AsyncSession) -> int:
 
 
 async def waiting(session: AsyncSession) -> int:
-    """How many entries wait for the sequencer; for the metric, over all there are."""
-    there = select(func.count()).select_from(ledger_entries).scalar_subquery()
-    taken = select(func.count()).select_from(ledger_leaves).scalar_subquery()
-    return int(await session.scalar(select(there - taken)) or 0)
+    """How many committed entries the sequencer has not yet taken."""
+    last = (await session.execute(_LAST)).one_or_none()
+    after = (0, 0) if last is None else (last.transaction or 0, last.entry)
+    newer = tuple_(ledger_entries.c.transaction, ledger_entries.c.id) > after
+    return int(await session.scalar(select(func.count()).select_from(ledger_entries).where(newer)) or 0)

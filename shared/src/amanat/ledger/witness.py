@@ -41,6 +41,13 @@ class Ledgers:
         found = self.verifiers.get(service)
         return found[0].name if found else None
 
+    def service(self, origin: str) -> str:
+        """Whose ledger that is. Raises MalformedNote for one that the directory does not name."""
+        for service in self.verifiers:
+            if self.origin(service) == origin:
+                return service
+        raise MalformedNote("a ledger that is not known")
+
     def checkpoint(self, service: str, note: str) -> Checkpoint:
         """A note of that service's own ledger, verified. Raises MalformedNote, BadSignature."""
         for verifier in self.verifiers.get(service, ()):
@@ -112,22 +119,23 @@ class Witness:
         if not goes_on:
             return
         # Kept above, in this transaction; the cosignature leaves only after its commit.
-        body, _ = split_note(said.note)
-        line = self.speaker.signer.cosign(checkpoint, now)
-        await self.speaker.say(session, CheckpointCosigned(note=signed_note(body, [line])), now)
+        body, lines = split_note(said.note)
+        note = signed_note(body, [*lines, self.speaker.signer.cosign(checkpoint, now)])
+        await self.speaker.say(session, CheckpointCosigned(note=note), now)
 
     async def _cosigned(self, session: AsyncSession, witness: str, said: CheckpointCosigned, now: datetime) -> None:
         body, lines = split_note(said.note)
-        if len(lines) != 1:
-            raise MalformedNote("one cosignature at a time")
-        checkpoint = Checkpoint.parse(body)
-        cosigned_at = self.ledgers.cosignature(witness, checkpoint, lines[0])
+        if len(lines) != 2:
+            raise MalformedNote("the ledger's own signature and one cosignature")
+        # The ledger's own signature stands in it too: no witness can put a tree into another's mouth.
+        checkpoint = self.ledgers.checkpoint(self.ledgers.service(Checkpoint.parse(body).origin), said.note)
+        cosigned_at = self.ledgers.cosignature(witness, checkpoint, lines[1])
         row = {
             "origin": checkpoint.origin,
             "size": checkpoint.size,
             "root": checkpoint.root,
             "witness": self.ledgers.origin(witness) or witness,
-            "line": lines[0],
+            "line": lines[1],
             "cosigned_at": cosigned_at,
             "received_at": now,
         }
@@ -176,7 +184,9 @@ class Witness:
             ledger_alarms.c.detail["root"].astext == func.encode(cosignatures.c.root, "hex"),
             ledger_alarms.c.detail["witness"].astext == cosignatures.c.witness,
         )
-        return select(cosignatures).where(~or_(seen, published, told), cosignatures.c.received_at < before)
+        # What came more than a day earlier has been judged many times.
+        lately = cosignatures.c.received_at.between(before - timedelta(days=1), before)
+        return select(cosignatures).where(lately, ~or_(seen, published, told))
 
 
 def _said(event: Received) -> ConsistencyShown | CheckpointPublished | CheckpointCosigned:

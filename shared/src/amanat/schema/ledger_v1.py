@@ -58,6 +58,7 @@ _TABLES = (
         received_at timestamptz NOT NULL,
         PRIMARY KEY (origin, size, root, witness)
     )""",
+    "CREATE INDEX cosignatures_received ON cosignatures (received_at)",
     """CREATE TABLE ledger_alarms (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         origin text NOT NULL,
