@@ -184,6 +184,8 @@ class LedgerSettings(_Settings):
     """Ed25519, PKCS8 PEM: signs this service's checkpoints, and cosigns those of the others."""
     checkpoint_seconds: float = Field(default=600, gt=0)
     """How often a checkpoint is published, whether anything happened or not: the same for all services."""
+    audit_seconds: float = Field(default=3600, gt=0)
+    """How long after an audit of the service's own ledger the next one begins."""
 
 
 class AgencySettings(ServiceSettings):

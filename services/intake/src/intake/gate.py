@@ -29,6 +29,7 @@ from intake.handlers import NEVER_PARK, TOPICS, handlers
 from intake.service.gatekeeper import GateItself
 from intake.service.instruments import Instruments
 from intake.service.rotation import rotate_if_due
+from intake.service.sources import SOURCES
 from intake.service.sweeps import sweep
 from intake.settings import GateSettings
 
@@ -61,7 +62,10 @@ async def run(settings: GateSettings) -> None:
     instruments = Instruments.from_settings(settings, FileKekPublic(settings.kek_public_dir), secrets.token_bytes)
     opener = FactOpener.from_dir(settings.facts_key_dir, instruments.directory)
     gate = own(GateItself())
-    ledger = LedgerDuty.of("intake", settings, instruments.directory, database, instruments.new_id, _now)
+    ledger = LedgerDuty.of(
+        "intake", settings, instruments.directory, database, instruments.new_id, _now,
+        sources=SOURCES, at_rest=instruments.at_rest, tenants=(),
+    )  # fmt: skip
     inbox = Inbox(
         database,
         {**handlers(opener, gate, instruments, _now), **ledger.handlers()},

@@ -11,6 +11,7 @@ import uvloop
 from amanat import parked, telemetry
 from amanat.agency.handlers import NEVER_PARK, tenant_of
 from amanat.agency.instruments import Instruments
+from amanat.agency.recording import OWN_RECORDS
 from amanat.agency.settings import WorkerSettings
 from amanat.categories import Agency
 from amanat.db import Database
@@ -18,6 +19,8 @@ from amanat.inbox import Handler, Inbox
 from amanat.kafka import Consumer, make_producer
 from amanat.ledger.duty import NEVER_PARK as CHECKPOINTS
 from amanat.ledger.duty import LedgerDuty
+from amanat.ledger.sources import Source
+from amanat.looks import LOOKS
 from amanat.outbox import prune
 from amanat.relay import Relay
 from amanat.worker import Every, Task, run_worker
@@ -36,18 +39,29 @@ def nothing_more(_: Database, __: Instruments) -> Sequence[Task]:
     return ()
 
 
-async def work(agency: Agency, settings: WorkerSettings, handlers: Build, more: More = nothing_more) -> None:
-    """Runs until told to stop. `handlers` makes the table of effects; `more` adds tasks of the service's own."""
+async def work(
+    agency: Agency,
+    settings: WorkerSettings,
+    handlers: Build,
+    more: More = nothing_more,
+    sources: Sequence[Source] = (),
+) -> None:
+    """Runs until told to stop. `handlers` makes the table of effects; `more` adds tasks of the service's own, `sources`
+    rows of its own that its ledger commits to.
+    """
     database = Database(settings.database_url, application_name=f"{agency}-worker")
     instruments = Instruments.from_settings(agency, settings, secrets.token_bytes)
-    ledger = LedgerDuty.of(agency, settings, instruments.directory, database, instruments.new_id, now)
+    tenants = [each.id for each in instruments.directory.agencies[agency].organisations]
+    ledger = LedgerDuty.of(
+        agency, settings, instruments.directory, database, instruments.new_id, now,
+        sources=[LOOKS, OWN_RECORDS, *sources], at_rest=instruments.at_rest, tenants=tenants,
+    )  # fmt: skip
     inbox = Inbox(
         database,
         {**handlers(instruments, now), **ledger.handlers()},
         never_park=NEVER_PARK | CHECKPOINTS,
         tenants_of=tenant_of,
     )
-    tenants = [each.id for each in instruments.directory.agencies[agency].organisations]
 
     async def tidy() -> None:
         async with database.transaction(tenants) as session:
@@ -71,8 +85,14 @@ async def work(agency: Agency, settings: WorkerSettings, handlers: Build, more: 
         await database.dispose()
 
 
-def run(agency: Agency, settings: WorkerSettings, handlers: Build, more: More = nothing_more) -> None:
+def run(
+    agency: Agency,
+    settings: WorkerSettings,
+    handlers: Build,
+    more: More = nothing_more,
+    sources: Sequence[Source] = (),
+) -> None:
     """The process's main function. Raises SystemExit(1) when a task died."""
     telemetry.configure_logging(f"{agency}-worker", settings.log_level)
     telemetry.configure_tracing(f"{agency}-worker")
-    uvloop.run(work(agency, settings, handlers, more))
+    uvloop.run(work(agency, settings, handlers, more, sources))

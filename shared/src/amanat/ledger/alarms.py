@@ -66,7 +66,7 @@ async def add(session: AsyncSession, origin: str, kind: str, detail: Mapping[str
             )
         )
     if added is not None:
-        _log.error("ledger_alarm", origin=origin, kind=kind, **detail)
+        _log.error("ledger_alarm", origin=origin, alarm=kind, detail=dict(detail))
 
 
 async def end(session: AsyncSession, origin: str, kind: str, now: datetime) -> None:

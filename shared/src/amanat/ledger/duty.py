@@ -1,8 +1,8 @@
-"""What the ledger asks of a service's Kafka process: sequence, publish, witness, and show what is wrong."""
+"""What the ledger asks of a service's Kafka process: sequence, publish, witness, audit, and show what is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,10 @@ from amanat.directory import Directory
 from amanat.inbox import Handler
 from amanat.ledger import tree
 from amanat.ledger.alarms import Board
+from amanat.ledger.audit import audit
 from amanat.ledger.checkpoints import Speaker, publish
+from amanat.ledger.entries import Seals
+from amanat.ledger.sources import Source
 from amanat.ledger.witness import TOPIC, Ledgers, Witness
 from amanat.notes import NoteSigner, NoteVerifier
 from amanat.received import Received
@@ -50,6 +53,10 @@ class LedgerDuty:
     witness: Witness
     board: Board
     every_s: float
+    audit_s: float
+    sources: Sequence[Source]
+    at_rest: Seals
+    tenants: Collection[str]
     now: Callable[[], datetime]
 
     @classmethod
@@ -61,13 +68,21 @@ class LedgerDuty:
         database: Database,
         new_id: Callable[[], UUID],
         now: Callable[[], datetime],
+        *,
+        sources: Sequence[Source],
+        at_rest: Seals,
+        tenants: Collection[str],
     ) -> LedgerDuty:
-        """Raises NoLedgerKey unless the key file fits the directory."""
+        """An audit reads `sources`: all tenants' or, where row-level security asks for them, those of `tenants`.
+
+        Raises NoLedgerKey unless the key file fits the directory.
+        """
         ledgers = ledgers_of(directory)
         signer = _signer(settings.ledger_key_file, directory, service)
         speaker = Speaker(service, signer, new_id)
         witness = Witness(speaker, ledgers)
-        return cls(service, database, speaker, witness, Board(database), settings.checkpoint_seconds, now)
+        board, every_s, audit_s = Board(database), settings.checkpoint_seconds, settings.audit_seconds
+        return cls(service, database, speaker, witness, board, every_s, audit_s, sources, at_rest, tenants, now)
 
     @property
     def topics(self) -> list[str]:
@@ -89,6 +104,7 @@ class LedgerDuty:
             Every("sequence", SEQUENCE_S, self._sequence),
             Timetable("checkpoint", self.every_s, self._publish),
             Every("witness", WATCH_S, self._watch),
+            Every("audit", self.audit_s, self._audit),
         ]
 
     def alarms(self) -> Sequence[str]:
@@ -105,6 +121,11 @@ class LedgerDuty:
         checkpoint = await publish(self.database, self.speaker, at)
         if checkpoint is not None:
             _SIZE.labels(self.service).set(checkpoint.size)
+
+    async def _audit(self) -> None:
+        origin, now = self.speaker.origin, self.now()
+        done = await audit(self.database, self.sources, self.at_rest, origin, now, tenants=self.tenants)
+        _log.info("ledger_audited", leaves=done.leaves, erased=done.erased, alarms=done.alarms)
 
     async def _watch(self) -> None:
         await self.witness.watch(self.database, self.every_s, self.now())
