@@ -15,6 +15,7 @@ from .world import KARACHI, LAHORE, POLICE, World, consent
 OF_A_CELL = (
     "cases", "case_index", "records", "consent_events", "referrals", "shares", "keys", "kits", "custody_halves",
     "custody_matches", "clocks", "timeline", "leases", "outbox", "looks", "ledger_entries", "idempotency",
+    "agency_looks",
 )  # fmt: skip
 
 
@@ -35,6 +36,8 @@ async def _denied(database: Database, statement: str) -> None:
         "UPDATE request_secrets SET sealed = ''",
         "DELETE FROM request_secrets",
         "INSERT INTO leases (id) VALUES (gen_random_uuid())",
+        "UPDATE leases SET accounted_at = now()",
+        "INSERT INTO agency_looks SELECT * FROM agency_looks",
         "SELECT * FROM restorations",
         "SELECT * FROM inbox",
         "SELECT * FROM parked",
@@ -45,7 +48,7 @@ async def test_main_can_seal_and_destroy_but_never_lease_or_unwrap(world: World,
 
 
 @pytest.mark.parametrize(
-    "table", ["records", "consent_events", "timeline", "looks", "ledger_entries", "custody_halves"]
+    "table", ["records", "consent_events", "timeline", "looks", "agency_looks", "ledger_entries", "custody_halves"]
 )
 @pytest.mark.parametrize("change", ["UPDATE {} SET tenant = tenant", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_history_is_appended_to_by_both_processes_and_changed_by_none(
@@ -83,7 +86,7 @@ async def test_row_level_security_fails_closed_and_keeps_to_the_tenants_that_are
         async with world.main.transaction(tenants) as session:
             for table in OF_A_CELL:
                 found = (await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
-                filled = table not in {"custody_halves", "custody_matches", "leases"}
+                filled = table not in {"custody_halves", "custody_matches", "leases", "agency_looks"}
                 assert bool(found) == (sees and filled), (table, tenants)
 
 

@@ -77,6 +77,11 @@ async def run(settings: GateSettings) -> None:
         async with database.transaction(()) as session:
             await prune(session, settings, _now())
 
+    began = _now()
+
+    async def look_around() -> None:
+        await sweep(database, gate, _now(), instruments, listening_since=began)
+
     private = FileKekPrivate(settings.kek_public_dir, settings.kek_private_dir)
     a_generation = timedelta(hours=settings.rotate_hours)
 
@@ -89,7 +94,7 @@ async def run(settings: GateSettings) -> None:
             Relay(database, make_producer(settings, "intake-gate"), "intake"),
             Consumer(settings, [*TOPICS, *ledger.topics], GROUP, inbox.process),
             Every("parked", 2.0, lambda: parked.attend(database, inbox)),
-            Every("sweep", settings.sweep_seconds, lambda: sweep(database, gate, _now(), instruments)),
+            Every("sweep", settings.sweep_seconds, look_around),
             Every("prune", 60.0, tidy),
             Every("rotate", 300.0, rotate),
             *ledger.tasks(),

@@ -9,6 +9,7 @@ from amanat.categories import Agency
 from amanat.consent import Access
 from amanat.contracts.base import FACTS, SealedFact
 from amanat.contracts.custody import KitReceived, KitReleased
+from amanat.contracts.looks import LooksReported
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
 from amanat.facts import FactOpener
 from amanat.inbox import Handler
@@ -17,8 +18,8 @@ from intake.service import facts
 from intake.service.instruments import Instruments
 
 TOPICS = {f"facts.{agency}": agency for agency in (Agency.POLICE_LINK, Agency.FORENSICS, Agency.LEGAL_AID)}
-TAKEN = (*facts.EFFECTS, KitReleased, KitReceived, TombstoneConfirmed, TombstonesReported)
-NEVER_PARK = frozenset({TombstoneConfirmed.type, TombstonesReported.type})
+TAKEN = (*facts.EFFECTS, KitReleased, KitReceived, TombstoneConfirmed, TombstonesReported, LooksReported)
+NEVER_PARK = frozenset({TombstoneConfirmed.type, TombstonesReported.type, LooksReported.type})
 
 
 def handlers(

@@ -23,6 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from amanat.tables import metadata
 
 __all__ = [
+    "agency_looks",
     "case_index",
     "cases",
     "clocks",
@@ -162,6 +163,23 @@ leases = Table(
     Column("categories", ARRAY(Text), nullable=False),
     Column("consent_version", BigInteger, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("accounted_at", Instant),
+    Column("alarmed_at", Instant),
+)
+
+agency_looks = Table(
+    "agency_looks",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("case_code", Text, ForeignKey("cases.code"), nullable=False),
+    Column("referral", Text, ForeignKey("referrals.code"), nullable=False),
+    Column("look_id", Uuid, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("categories", ARRAY(Text), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("received_at", Instant, nullable=False),
+    UniqueConstraint("tenant", "referral", "look_id"),
 )
 
 kits = Table(

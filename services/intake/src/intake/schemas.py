@@ -138,6 +138,20 @@ class TimelineEntry(BaseModel):
     detail: dict[str, Any]
 
 
+class LooksShown(BaseModel):
+    """Looks of one office at the same categories for the same purpose. Who of the office looked is on record there."""
+
+    agency: Agency
+    organisation: str
+    categories: tuple[Category, ...] = Field(
+        description="what was opened; empty where nothing of the case was, but the agency's own records"
+    )
+    purpose: str
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
 class ClockShown(BaseModel):
     """A clock of the law: late is never refused, the reason is recorded."""
 
@@ -170,6 +184,9 @@ class CaseShown(BaseModel):
     clocks: tuple[ClockShown, ...]
     kits: tuple[KitShown, ...]
     timeline: tuple[TimelineEntry, ...]
+    looks: tuple[LooksShown, ...] = Field(
+        description="who looked, newest last; an agency's looks are known here within a minute"
+    )
 
 
 class AgencyEnding(BaseModel):

@@ -1,9 +1,11 @@
 """Cases: open, read, find, add to."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
@@ -21,8 +23,19 @@ IfMatchWhenCorrecting = Annotated[
 ]
 
 
-def etag(desk: Desk, code: str, version: int) -> str:
-    """Follows the case's version, never its content."""
+_LOOKS = re.compile(r'\.[A-Za-z0-9_-]+"')
+
+
+def etag(desk: Desk, code: str, row: Row[Any]) -> str:
+    """Follows the case's version and how many looks agencies told of, never content.
+
+    The cell's own looks are left out: two readers would else keep each other from ever getting a 304.
+    """
+    macs = desk.instruments.macs
+    return _etag_of_version(desk, code, row.version)[:-1] + "." + macs.etag("looks", code, row.looks_told)[1:]
+
+
+def _etag_of_version(desk: Desk, code: str, version: int) -> str:
     return desk.instruments.macs.etag("case", code, version)
 
 
@@ -50,16 +63,16 @@ async def open_case(
 async def read_case(case: CaseCode, principal: Member, desk: AtDesk, if_none_match: IfNoneMatch = None) -> Response:
     """Read a case of one's own cell, with one timeline. The look is on record before the answer."""
     async with desk.database.transaction(principal.tenants) as session:
-        version = await reading.version_of(session, principal, case)
-    if version is not None and matches(if_none_match, etag(desk, case, version), weak=True):
-        return Response(status_code=304, headers={"ETag": etag(desk, case, version)})
+        known = await reading.version_of(session, principal, case)
+    if known is not None and matches(if_none_match, etag(desk, case, known), weak=True):
+        return Response(status_code=304, headers={"ETag": etag(desk, case, known)})
     rows = await reading.look_at_case(desk.database, principal, case, desk.now, desk.instruments)
     async with desk.database.transaction(principal.tenants) as session:
         shown = await reading.show_case(session, principal, rows, desk.now, desk.instruments)
     return Response(
         shown.model_dump_json(),
         media_type="application/json",
-        headers={"ETag": etag(desk, case, rows[0].version)},
+        headers={"ETag": etag(desk, case, rows[0])},
     )
 
 
@@ -91,7 +104,8 @@ async def add_record(
         raise PreconditionRequired
 
     def fits(version: int) -> bool:
-        return matches(if_match, etag(desk, case, version))
+        # That an agency looked meanwhile is nothing that a correction could overwrite.
+        return matches(_LOOKS.sub('"', if_match or ""), _etag_of_version(desk, case, version))
 
     async def effect(session: AsyncSession) -> Created[schemas.RecordAdded]:
         added = await cases.add_record(

@@ -4,14 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, insert, select, text, true, update
+from sqlalchemy import ColumnElement, Select, and_, false, func, insert, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from amanat.categories import Agency
 from amanat.consent import Access
 from amanat.db import AnyRow
-from intake.models import case_index, cases, clocks, records, timeline
+from intake.models import agency_looks, case_index, cases, clocks, records, timeline
 
 
 async def add_case(
@@ -34,10 +34,12 @@ async def touch_case(session: AsyncSession, tenant: str, code: str) -> None:
     )
 
 
-async def version_of(session: AsyncSession, access: Access, tenants: Collection[str], code: str) -> int | None:
-    """The case's version, if one of these tenants keeps it."""
-    statement = select(cases.c.version).where(cases.c.code == code, cases.c.tenant.in_(tenants), own_only(access))
-    return (await session.execute(statement)).scalar_one_or_none()
+async def version_of(session: AsyncSession, access: Access, tenants: Collection[str], code: str) -> AnyRow | None:
+    """The case's {version, looks_told}, if one of these tenants keeps it."""
+    statement = select(cases.c.version, _looks_told()).where(
+        cases.c.code == code, cases.c.tenant.in_(tenants), own_only(access)
+    )
+    return (await session.execute(statement)).one_or_none()
 
 
 async def tenant_of(session: AsyncSession, access: Access, tenants: Collection[str], code: str) -> str | None:
@@ -61,6 +63,7 @@ def case_statement(access: Access, tenants: Collection[str], code: str) -> Selec
             cases.c.opened_at,
             cases.c.presented_at,
             cases.c.version,
+            _looks_told(),
             records.c.id.label("record_id"),
             records.c.kind,
             records.c.author_agency,
@@ -77,6 +80,16 @@ def case_statement(access: Access, tenants: Collection[str], code: str) -> Selec
         .outerjoin(later, later.c.corrects == records.c.id)
         .where(cases.c.code == code, cases.c.tenant.in_(tenants), own_only(access))
         .order_by(records.c.position)
+    )
+
+
+def _looks_told() -> ColumnElement[int]:
+    """How many looks agencies told of: what there is to read grows by them, the case's version does not."""
+    return (
+        select(func.count())
+        .where(agency_looks.c.tenant == cases.c.tenant, agency_looks.c.case_code == cases.c.code)
+        .scalar_subquery()
+        .label("looks_told")
     )
 
 

@@ -134,12 +134,13 @@ async def search(
     [(field, value)] = given
     digests = [instruments.index.index(cell, field, value) for cell in principal.cells]
     found = await cases.find_by_index(session, own(principal), principal.cells, field, digests)
+    kept = {code: await cases.tenant_of(session, own(principal), principal.cells, code) for code in found}
     nothing = instruments.macs.refusal(b"".join(sorted(digests)).hex())
     looks = [
         look(
             principal,
             look_id=instruments.new_id(),
-            tenant=principal.organisation,
+            tenant=kept.get(code) or principal.organisation,
             referral=code,
             refused=nothing,
             purpose=PURPOSE,

@@ -13,11 +13,12 @@ from amanat.contracts.base import Fact
 from amanat.contracts.custody import KitReceived, KitReleased
 from amanat.contracts.forensics import KitReported
 from amanat.contracts.legal_aid import LawyerAssigned, LegalAidDeclined
+from amanat.contracts.looks import LooksReported
 from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged, ReferralRefused
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
 from intake.changes import Changes
 from intake.repository import cases, consents, facts
-from intake.service import custody, restoring
+from intake.service import custody, looks, restoring
 from intake.service.clocks import as_clock
 from intake.service.documents import save_document
 from intake.service.instruments import Instruments
@@ -68,6 +69,9 @@ async def take(
         )
         if changed:
             await cases.touch_case(session, place.tenant, place.case_code)
+        return
+    if isinstance(fact, LooksReported):
+        await looks.take(session, place.tenant, place.case_code, fact, now, instruments)
         return
     author = (agency, place.organisation)
     if isinstance(fact, KitReleased | KitReceived):

@@ -17,7 +17,7 @@ from amanat.errors import NotFound
 from amanat.looks import fetch, look
 from amanat.principal import Principal
 from intake import schemas
-from intake.repository import cases, consents, custody
+from intake.repository import cases, consents, custody, looks
 from intake.service.documents import open_half
 from intake.service.instruments import Instruments
 from intake.service.loading import as_referral, load_grants
@@ -36,7 +36,7 @@ async def look_at_case(
         look=look(
             principal,
             look_id=instruments.new_id(),
-            tenant=principal.organisation,
+            tenant=await _keeper(database, principal, code),
             referral=code,
             refused=instruments.macs.refusal(code),
             purpose=PURPOSE,
@@ -50,6 +50,15 @@ async def look_at_case(
     if not rows:
         raise NotFound
     return rows
+
+
+async def _keeper(database: Database, principal: Principal, code: str) -> str:
+    """The cell on whose record a look goes: the one that keeps the case, whichever else the client serves."""
+    if principal.cells == {principal.organisation}:
+        return principal.organisation
+    async with database.transaction(principal.tenants) as session:
+        tenant = await cases.tenant_of(session, own(principal), principal.cells, code)
+    return tenant or principal.organisation
 
 
 async def show_case(
@@ -87,6 +96,18 @@ async def show_case(
                 detail=row.detail,
             )
             for row in await cases.read_timeline(session, access, tenant, code)
+        ),
+        looks=tuple(
+            schemas.LooksShown(
+                agency=row.agency,
+                organisation=row.organisation,
+                categories=tuple(row.categories),
+                purpose=row.purpose,
+                first_at=row.first_at,
+                last_at=row.last_at,
+                times=row.times,
+            )
+            for row in await looks.read_looks(session, access, tenant, code)
         ),
     )
 
@@ -150,8 +171,8 @@ def _gaps(row: Row[Any], instruments: Instruments) -> list[str]:
     return gaps
 
 
-async def version_of(session: AsyncSession, principal: Principal, code: str) -> int | None:
-    """The case's version if it is one of this client's cells'; operational, so no look."""
+async def version_of(session: AsyncSession, principal: Principal, code: str) -> Row[Any] | None:
+    """The case's {version, looks_told} if it is one of this client's cells'; operational, so no look."""
     return await cases.version_of(session, own(principal), principal.cells, code)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from amanat.ledger import Source
 from amanat.looks import LOOKS
 from intake.changes import Line
-from intake.models import consent_events, custody_halves, leases, records
+from intake.models import agency_looks, consent_events, custody_halves, leases, records
 
 RECORDS_OF_CASES = Source(
     records,
@@ -26,7 +26,10 @@ HALVES = Source(
     sealed=("sealed",),
 )  # fmt: skip
 LEASES = Source(leases, ("tenant", "id", "referral", "client", "token_id", "categories", "consent_version", "at"))
-SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS)
+LOOKS_TOLD = Source(
+    agency_looks, ("tenant", "id", "case_code", "referral", "look_id", "at", "categories", "purpose", "received_at")
+)
+SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD)
 """What an audit of this service reads again."""
 
 

@@ -1,4 +1,5 @@
-"""What time itself brings about: grants that end, clocks that run over, referrals that nobody took up.
+"""What time itself brings about: grants that end, clocks that run over, referrals that nobody took up, leases that no
+look accounts for.
 
 Each case is taken in a transaction of its own, its row locked first as everywhere. One that fails is left for the next
 round and keeps no other waiting: an expired grant must end although a stranger's case cannot be opened.
@@ -16,8 +17,9 @@ from amanat.consent import Access
 from amanat.db import Database, is_transient
 from amanat.errors import NotFound
 from intake.changes import Changes
-from intake.repository import cases, custody, keys
+from intake.repository import cases, custody, keys, looks
 from intake.service import custody as custody_service
+from intake.service import looks as looks_service
 from intake.service.instruments import Instruments
 from intake.service.loading import load, plan_all, save, setting_of
 
@@ -38,8 +40,19 @@ Find = Callable[[AsyncSession, int], Awaitable[Sequence[tuple[str, str]]]]
 """(session, how many to skip) -> up to BATCH of (tenant, case), in an order that stays"""
 
 
-async def sweep(database: Database, gate: Access, now: datetime, instruments: Instruments) -> int:
-    """One round; returns how many cases were settled. Raises the database's transient errors."""
+async def sweep(
+    database: Database,
+    gate: Access,
+    now: datetime,
+    instruments: Instruments,
+    *,
+    listening_since: datetime | None = None,
+) -> int:
+    """One round; returns how many cases were settled. Raises the database's transient errors.
+
+    `listening_since` is when this gate began to take facts: what it would have been told of meanwhile is not missed
+    before it has listened as long as it would have waited.
+    """
 
     async def end(session: AsyncSession, tenant: str, code: str) -> None:
         await end_expired(session, gate, tenant, code, now, instruments)
@@ -70,10 +83,20 @@ async def sweep(database: Database, gate: Access, now: datetime, instruments: In
     async def custody_gap(session: AsyncSession, tenant: str, code: str) -> None:
         await custody_service.note_unmatched(session, tenant, code, *unpaired, now)
 
+    patience = looks_service.patience(instruments)
+    heard_enough = listening_since is None or now - listening_since >= patience
+
+    async def unaccounted(session: AsyncSession, skip: int) -> Sequence[tuple[str, str]]:
+        return await looks.cases_with_unaccounted(session, now - patience, BATCH, skip) if heard_enough else ()
+
+    async def unlooked(session: AsyncSession, tenant: str, code: str) -> None:
+        await looks_service.note_unaccounted(session, tenant, code, now - patience, now)
+
     settled = await _each(database, "expiry", ended_shares, end)
     settled += await _each(database, "overdue", overdue_clocks, overdue)
     settled += await _each(database, "silence", unheard, silent)
     settled += await _each(database, "custody", unmatched, custody_gap)
+    settled += await _each(database, "looks", unaccounted, unlooked)
     async with database.transaction(()) as session:
         await keys.retire_superseded(session, now - SUPERSEDED_FOR, BATCH)
     return settled
