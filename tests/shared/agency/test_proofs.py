@@ -61,12 +61,10 @@ async def test_an_entry_of_ones_own_is_proven_and_anothers_is_as_if_it_never_was
     await looks(police, CLIFTON, 3)
     await publish(police)
     async with police.worker.transaction(()) as session:
-        owner = dict(
-            (await session.execute(
-                select(ledger_leaves.c.position, ledger_entries.c.tenant)
-                .join(ledger_entries, ledger_entries.c.id == ledger_leaves.c.entry)
-            )).tuples().all()
-        )  # fmt: skip
+        leaves = select(ledger_leaves.c.position, ledger_entries.c.tenant).join(
+            ledger_entries, ledger_entries.c.id == ledger_leaves.c.entry
+        )
+        owner = {row.position: row.tenant for row in await session.execute(leaves)}
     assert len(owner) == 8
     answers = {}
     for position, tenant in owner.items():
