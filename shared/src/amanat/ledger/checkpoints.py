@@ -68,8 +68,8 @@ async def publish(database: Database, speaker: Speaker, at: datetime) -> Checkpo
     """
     try:
         await tree.integrate(database)
-    except tree.EntryMissing:
-        await alarms.raise_alarm(database, speaker.origin, "entry_missing", {}, at)
+    except tree.Damaged as damage:
+        await alarms.raise_alarm(database, speaker.origin, damage.alarm, {}, at)
     async with database.transaction(()) as session:
         before = await latest(session)
         size = await tree.size_of(session)

@@ -114,8 +114,8 @@ class LedgerDuty:
     async def _sequence(self) -> None:
         try:
             await tree.integrate(self.database)
-        except tree.EntryMissing:
-            _log.error("ledger_entry_missing")  # the next checkpoint raises the alarm
+        except tree.Damaged as damage:
+            _log.error("ledger_damaged", alarm=damage.alarm)  # the next checkpoint raises it
 
     async def _publish(self, at: datetime) -> None:
         checkpoint = await publish(self.database, self.speaker, at)

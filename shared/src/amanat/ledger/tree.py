@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import ARRAY, BigInteger, LargeBinary, SmallInteger, bindparam, func, select, text, tuple_
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import merkle
@@ -56,8 +57,18 @@ _STREAM = text(
 )
 
 
-class EntryMissing(Exception):
-    """The last leaf's entry is gone from the table: somebody deleted it, and nothing is integrated after it."""
+class Damaged(Exception):
+    """Leaves or nodes are not as the sequencer left them: somebody changed them, and nothing is integrated after that.
+    `alarm` is the kind of alarm that it is.
+    """
+
+    alarm = "own_history_changed"
+
+
+class EntryMissing(Damaged):
+    """The last leaf's entry is gone from the table."""
+
+    alarm = "entry_missing"
 
 
 @dataclass(frozen=True)
@@ -72,12 +83,16 @@ class Tree:
 async def integrate(database: Database, *, batch: int = BATCH) -> int:
     """Takes all entries that can be taken now into the tree; how many. Two at once do no harm: one does nothing.
 
-    Raises EntryMissing, and the database's errors.
+    Raises Damaged, EntryMissing, and the database's errors.
     """
     taken = 0
     while True:
-        async with database.transaction(()) as session:
-            step = await _step(session, batch)
+        try:
+            async with database.transaction(()) as session:
+                step = await _step(session, batch)
+        except (IntegrityError, KeyError):
+            # An entry or a node that is there already, though it comes after the last leaf; or a node that is not.
+            raise Damaged from None
         taken += step
         if step < batch:
             return taken
