@@ -41,6 +41,7 @@ contracts: $(VENV)/.tested ## write the JSON schemas and the AsyncAPI document o
 
 bench: $(VENV)/.ready ## measure on the real stack; the figures go to bench/README.md
 	$(BIN)/python -m bench.run --stack real
+	$(BIN)/python -m bench.ledger
 
 up: $(VENV)/.ready ## start a stack and stay
 	$(BIN)/amanat stack up --stack $(STACK)

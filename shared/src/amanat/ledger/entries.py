@@ -9,23 +9,42 @@ nothing.
 from __future__ import annotations
 
 import hmac
+import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import rfc8785
 from pydantic import JsonValue
-from sqlalchemy import insert
+from sqlalchemy import ARRAY, LargeBinary, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import TypeEngine
 
 from amanat.merkle import leaf_hash
-from amanat.tables import ledger_entries
+from amanat.tables import Instant
 
 SALT_BYTES = 32
 TABLE, COLUMN = "ledger_entries", "salt_sealed"
 PADDING = "padding"
 """A kind that nothing bears yet: reserved for entries that hide how many there are."""
+_COLUMNS: Mapping[str, TypeEngine[Any]] = {
+    "tenant": Text(),
+    "kind": Text(),
+    "subject": Text(),
+    "at": Instant,
+    "said": Text(),
+    "source": Text(),
+    "commitment": LargeBinary(),
+    "salt_sealed": LargeBinary(),
+}
+# One statement for all of a transaction's entries: row by row they take half as long again.
+_ADD = text(
+    "INSERT INTO ledger_entries (tenant, kind, subject, at, said, source, commitment, salt_sealed)"
+    " SELECT tenant, kind, subject, at, CAST(said AS jsonb), source, commitment, salt_sealed"
+    " FROM unnest(:tenant, :kind, :subject, :at, :said, :source, :commitment, :salt_sealed) WITH ORDINALITY"
+    " AS new (tenant, kind, subject, at, said, source, commitment, salt_sealed, number) ORDER BY number"
+).bindparams(*(bindparam(name, type_=ARRAY(column)) for name, column in _COLUMNS.items()))
 
 
 class Seals(Protocol):
@@ -119,7 +138,11 @@ def proves(document: bytes, salt: bytes, row_commitment: bytes) -> bool:
 
 
 async def append(session: AsyncSession, entries: Iterable[Entry]) -> None:
-    """Adds the entries in the caller's transaction. Last in the lock order."""
-    rows: list[dict[str, Any]] = [asdict(each) for each in entries]
-    if rows:
-        await session.execute(insert(ledger_entries), rows)
+    """Adds the entries in the caller's transaction, in their order. Last in the lock order."""
+    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    for each in entries:
+        for name, values in columns.items():
+            value = getattr(each, name)
+            values.append(json.dumps(dict(value)) if name == "said" else value)
+    if columns["commitment"]:
+        await session.execute(_ADD, columns)

@@ -1,0 +1,225 @@
+"""`python -m bench.ledger`: what the ledger costs a transaction at intake, how fast its tree grows, what a pass takes.
+
+On a PostgreSQL of its own, durable as production's, with the services' migrations; no broker, no HTTP. A case is opened
+with its ledger entries, without their INSERT, and without entries at all, in turns, so that the machine's moods fall on
+all three alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import os
+import platform
+import secrets
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from uuid import uuid4
+
+from rich.console import Console
+from rich.progress import track
+
+from amanat import ledger, looks, migrate
+from amanat.at_rest import AtRest
+from amanat.categories import Agency, Category
+from amanat.db import Database
+from amanat.kek import FileKekPublic
+from amanat.ledger import tree
+from amanat.ledger.audit import audit
+from amanat.principal import Principal
+from amanat_local.keys import Keys
+from amanat_local.postgres import Postgres
+from bench.run import BODY, total_memory
+from intake.schemas import NewCase
+from intake.service.cases import open_case
+from intake.service.instruments import Instruments
+from intake.settings import Settings
+
+CELL, STATION = "arcc-karachi", "station-saddar"
+WAYS = ("with its entries", "without their INSERT", "without entries")
+AT_ONCE = 500
+HEARTBEAT_S = 0.001
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Something done over all leaves, in seconds: how long it took, and the most processor time that it used between
+    two turns of another task, which is how long it holds the event loop of a machine that has nothing else to do."""
+
+    took: float
+    held: float
+
+
+def main() -> None:
+    """Measures, prints, and appends a section to bench/README.md."""
+    parser = argparse.ArgumentParser(prog="bench.ledger")
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--entries", type=int, default=50_000)
+    parser.add_argument("--save", type=Path, default=Path(__file__).with_name("README.md"))
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as postgres:
+        load = os.getloadavg()[0]
+        opened = asyncio.run(open_cases(postgres, Keys.make(Path(folder) / "keys", []), asked.cases))
+        passes = asyncio.run(grow_and_pass(postgres, asked.entries))
+    text = report(asked.entries, load, opened, passes)
+    Console(highlight=False).print(text, markup=False)
+    with asked.save.open("a") as saved:
+        saved.write(text)
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Postgres]:
+    """A cluster with the databases of intake and of one agency."""
+    postgres = Postgres.start(folder / "cluster")
+    try:
+        for db in ("intake", "police_link"):
+            postgres.create_database(db)
+            migrate.upgrade(db, postgres.url(f"{db}_migrator", db))
+        yield postgres
+    finally:
+        postgres.stop()
+
+
+async def open_cases(postgres: Postgres, keys: Keys, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds from the transaction's begin to its commit, each way."""
+    settings = Settings(
+        database_url=postgres.url("intake_api", "intake"),
+        issuer="https://issuer.test",
+        audience="amanat-intake",
+        directory_file=keys.directory_file,
+        at_rest_key_file=keys.at_rest("intake"),
+        index_key_file=keys.index("intake"),
+        kek_public_dir=keys.kek_public,
+    )
+    instruments = Instruments.from_settings(settings, FileKekPublic(settings.kek_public_dir), secrets.token_bytes)
+    database = Database(settings.database_url, application_name="bench")
+    body, who = NewCase.model_validate(BODY), principal(Agency.INTAKE, CELL)
+
+    async def once() -> float:
+        began = time.perf_counter()
+        async with database.transaction([CELL]) as session:
+            await open_case(session, who, body, datetime.now(UTC), instruments)
+        return (time.perf_counter() - began) * 1000
+
+    took: dict[str, list[float]] = {way: [] for way in WAYS}
+    for way in WAYS * 10:
+        with going(way):
+            await once()
+    for number in track(range(rounds), description="cases"):
+        for way in (*WAYS[number % 3 :], *WAYS[: number % 3]):
+            with going(way):
+                took[way].append(await once())
+    await database.dispose()
+    return took
+
+
+@contextlib.contextmanager
+def going(way: str) -> Iterator[None]:
+    """Leaves out what this way leaves out."""
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    with contextlib.ExitStack() as without:
+        if way != WAYS[0]:
+            without.enter_context(mock.patch.object(ledger, "append", nothing))
+        if way == WAYS[2]:
+            without.enter_context(mock.patch.object(ledger, "entry", return_value=None))
+        yield
+
+
+async def grow_and_pass(postgres: Postgres, entries: int) -> dict[str, Pass]:
+    """The sequencer takes so many entries, each of a look; then one pass for a checkpoint, and an audit."""
+    database = Database(postgres.url("police_link_worker", "police_link"), application_name="bench")
+    at_rest, now = AtRest({0: bytes(32)}), datetime.now(UTC)
+    who = principal(Agency.POLICE_LINK, STATION)
+    for begin in track(range(0, entries, AT_ONCE), description="entries"):
+        made = [
+            looks.look(
+                who, look_id=uuid4(), tenant=STATION, referral=f"P-{begin + each}", refused=bytes(32),
+                purpose="investigation", categories=[Category.INCIDENT], at=now, at_rest=at_rest, randomness=os.urandom,
+            )
+            for each in range(AT_ONCE)
+        ]  # fmt: skip
+        async with database.transaction([STATION]) as session:
+            await looks.record(session, made, found=True)
+    postgres.sql("police_link", "ANALYZE")
+    gc.collect()
+    gc.freeze()  # what was loaded before is searched for garbage in every process, whatever it does
+    passes: dict[str, Pass] = {}
+    async with timed(passes, "integrate"):
+        assert await tree.integrate(database) == entries
+    async with timed(passes, "recompute"):
+        assert (await tree.recompute(database)).size == entries
+    async with timed(passes, "audit"):
+        done = await audit(database, [looks.LOOKS], at_rest, "bench", now, tenants=[STATION])
+    assert (done.leaves, done.alarms) == (entries, 0)
+    await database.dispose()
+    return passes
+
+
+@contextlib.asynccontextmanager
+async def timed(passes: dict[str, Pass], name: str) -> AsyncIterator[None]:
+    """Times what is done within, beside a task that wants to run every millisecond."""
+    held = 0.0
+
+    async def beat() -> None:
+        nonlocal held
+        while True:
+            before = time.thread_time()
+            await asyncio.sleep(HEARTBEAT_S)
+            held = max(held, time.thread_time() - before)
+
+    beating = asyncio.create_task(beat())
+    began = time.perf_counter()
+    yield
+    took = time.perf_counter() - began
+    beating.cancel()
+    passes[name] = Pass(took, held)
+
+
+def principal(agency: Agency, organisation: str) -> Principal:
+    """A system of this organisation."""
+    cells = frozenset((organisation,)) if agency is Agency.INTAKE else frozenset[str]()
+    return Principal(agency, organisation, frozenset(("hospital_system",)), cells, "bench", "bench", "bench")
+
+
+def report(entries: int, load: float, opened: dict[str, list[float]], passes: dict[str, Pass]) -> str:
+    """A section of bench/README.md."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    medians = {way: statistics.median(times) for way, times in opened.items()}
+    cases = f"| open a case {WAYS[0]} | {medians[WAYS[0]]:.2f} ms | |\n" + "\n".join(
+        f"| open a case {way} | {medians[way]:.2f} ms | {(medians[WAYS[0]] / medians[way] - 1) * 100:+.1f} % |"
+        for way in WAYS[1:]
+    )
+    rates = "\n".join(
+        f"| {what} | {each.took * 1000:.0f} ms | {entries / each.took:,.0f} | {each.held * 1000:.0f} ms |"
+        for what, each in (
+            ("sequence them", passes["integrate"]),
+            ("compute the root from all leaves", passes["recompute"]),
+            ("audit every leaf and its row", passes["audit"]),
+        )
+    )
+    return (
+        f"\n## {datetime.now(UTC):%Y-%m-%d}, the ledger, commit {commit or 'unknown'}\n\n"
+        f"{os.cpu_count()} cores, {total_memory()} GiB, {platform.system()}, Python {platform.python_version()}, "
+        f"load {load:.1f} before. PostgreSQL alone; {len(opened[WAYS[0]])} cases each way, in turns.\n\n"
+        f"| | median | what it adds |\n|---|---|---|\n{cases}\n\n"
+        f"| {entries:,} entries | | per second | event loop held |\n|---|---|---|---|\n{rates}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
