@@ -1,6 +1,7 @@
 """What is compared of each database, as superuser. `$1` are the story's codes, barcodes and ids, as text.
 
-What only follows the clock is left out: `clock_overdue`, and the versions that it raises.
+What only follows the clock is left out: `clock_overdue`, and the versions that it raises. So is what may rightly repeat
+where a request was lost: looks, leases, and what is told of them.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ DATABASES = ("intake", "police_link", "forensics", "legal_aid")
 
 COMMON = {
     "outbox": "SELECT topic, type, referral, seq, category, epoch, published_at IS NOT NULL, cancelled_at IS NOT NULL"
-    " FROM outbox WHERE referral = ANY($1)",
-    "inbox": "SELECT type, referral FROM inbox WHERE referral = ANY($1)",
+    " FROM outbox WHERE referral = ANY($1) AND type <> 'pk.amanat.looks-reported.v1'",
+    "inbox": "SELECT type, referral FROM inbox WHERE referral = ANY($1) AND type <> 'pk.amanat.looks-reported.v1'",
     "parked": "SELECT type, referral, reason FROM parked WHERE referral = ANY($1)",
     "ledger": "SELECT tenant, kind, subject FROM ledger_entries"
-    " WHERE subject = ANY($1) AND kind NOT IN ('look', 'leased')",
+    " WHERE subject = ANY($1) AND kind NOT IN ('look', 'leased', 'look_told')",
     "idempotency": "SELECT tenant, client, key, status FROM idempotency WHERE split_part(key, '/', 1) = ANY($1)",
 }
 
@@ -38,8 +39,11 @@ INTAKE = {
     "clocks": "SELECT case_code, kind, source, met_at IS NOT NULL FROM clocks WHERE case_code = ANY($1)",
     "overdue twice": "SELECT case_code, detail ->> 'clock' FROM timeline"
     " WHERE case_code = ANY($1) AND kind = 'clock_overdue' GROUP BY 1, 2 HAVING count(*) > 1",
-    "timeline": "SELECT case_code, kind, agency, organisation, referral, detail FROM timeline"
-    " WHERE case_code = ANY($1) AND kind <> 'clock_overdue'",
+    "lease alarmed of twice": "SELECT case_code, kind, agency FROM timeline"
+    " WHERE case_code = ANY($1) AND kind IN ('opened_not_accounted_for', 'accounted_for_late')"
+    " GROUP BY 1, 2, 3, detail ->> 'lease' HAVING count(*) > 1",
+    "timeline": "SELECT case_code, kind, agency, organisation, referral, detail FROM timeline WHERE case_code = ANY($1)"
+    " AND kind NOT IN ('clock_overdue', 'opened_not_accounted_for', 'accounted_for_late')",
 }
 
 AGENCY = {

@@ -6,6 +6,8 @@
 | tenant join | every referral is the asker's | `agency/test_tenants` |
 | RLS policy | every row is everybody's | `agency/test_tenants` |
 | look | nothing is recorded of it | `agency/test_reading` |
+| look told | nobody notes that the gate is to hear of it | `agency/test_telling` |
+| lease accounted for | nobody asks what became of it | `intake/cell/test_unaccounted` |
 | category test | a field without a category | `contracts/test_categories` |
 | ceiling | an agency may have every category | `contracts/test_projection` |
 | import contract | one contract is gone | `house/test_imports` |
@@ -77,6 +79,22 @@ GUARDS = (
         ".add_cte(_ledger_row(look, seen))",
         "tests/shared/agency/test_reading.py",
         "test_a_look_is_on_record_with_what_was_opened",
+    ),
+    Guard(
+        "look told",
+        "shared/src/amanat/looks.py",
+        "    return recorded.add_cte(_untold_row(look, seen)) if tells else recorded",
+        "    return recorded",
+        "tests/shared/agency/test_telling.py",
+        "test_each_look_is_told_once_in_one_digest_per_referral",
+    ),
+    Guard(
+        "lease accounted for",
+        "services/intake/src/intake/service/sweeps.py",
+        '    settled += await _each(database, "looks", unaccounted, unlooked)\n',
+        "",
+        "tests/intake/cell/test_unaccounted.py",
+        "test_a_lease_without_a_look_is_an_alarm_once",
     ),
     Guard(
         "category test",

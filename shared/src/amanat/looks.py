@@ -3,6 +3,8 @@
 The statement selects what is asked for, inserts the look and inserts its ledger entry. When the select finds
 nothing, the same two inserts record a refusal instead: an HMAC of the code, the same for a code that belongs to
 another organisation and for one that never was, in the same number of statements (law 2).
+
+At an agency the same statement notes that the gate is to be told of the look. Refusals are told to nobody.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Row, Select, case, exists, literal, null, select
+from sqlalchemy import CTE, ColumnElement, Row, Select, case, exists, literal, null, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +23,7 @@ from amanat import ledger
 from amanat.categories import Category
 from amanat.db import Database
 from amanat.principal import Principal
-from amanat.tables import ledger_entries, looks
+from amanat.tables import ledger_entries, looks, untold_looks
 
 _ENTRY = ("kind", "subject", "commitment", "salt_sealed")
 LOOKS = ledger.Source(
@@ -32,12 +34,15 @@ LOOKS = ledger.Source(
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look, ready to be recorded either way. Made by `look`, which computes both ledger entries beforehand."""
+    """One look, ready to be recorded either way. Made by `look`, which computes both ledger entries beforehand.
+
+    `refused` is None where finding nothing is no refusal: see `look`.
+    """
 
     id: UUID
     tenant: str
     referral: str
-    refused: bytes
+    refused: bytes | None
     subject: str
     client: str
     token_id: str
@@ -45,7 +50,7 @@ class Look:
     categories: tuple[str, ...]
     at: datetime
     seen_entry: ledger.Entry
-    refused_entry: ledger.Entry
+    nothing_entry: ledger.Entry
 
 
 def look(
@@ -60,11 +65,15 @@ def look(
     at: datetime,
     at_rest: ledger.Seals,
     randomness: Callable[[int], bytes],
+    leased: bool = False,
 ) -> Look:
     """Who looks (`principal`), for which organisation or cell (`tenant`), at which referral or case code, why, at what.
 
     `refused` is `Macs.refusal(referral)`: all that is kept of the code when nothing is found. `categories` are those
     that will be opened, known from the lease before the fetch.
+
+    With `leased` the gate gave keys for this code, so that it is the asker's: to find nothing (it has not come yet, or
+    was withdrawn just now) is then a look at nothing, and no refusal. Else keys would be out that no look accounts for.
     """
     named = tuple(sorted(str(category) for category in categories))
     row = {
@@ -82,11 +91,15 @@ def look(
         statement = ledger.Statement(tenant, kind, subject, at, source=LOOKS.name(look_id), content=content)
         return ledger.entry(statement, at_rest, randomness)
 
+    if leased:
+        nothing = entry("look", referral, {"referral": referral, "refused": None, "categories": ()})
+    else:
+        nothing = entry("look_refused", refused.hex(), {"referral": None, "refused": refused, "categories": ()})
     return Look(
         id=look_id,
         tenant=tenant,
         referral=referral,
-        refused=refused,
+        refused=None if leased else refused,
         subject=principal.subject,
         client=principal.client,
         token_id=principal.token_id,
@@ -94,20 +107,20 @@ def look(
         categories=named,
         at=at,
         seen_entry=entry("look", referral, {"referral": referral, "refused": None, "categories": named}),
-        refused_entry=entry("look_refused", refused.hex(), {"referral": None, "refused": refused, "categories": ()}),
+        nothing_entry=nothing,
     )
 
 
 async def fetch(
-    database: Database, *, tenants: Collection[str], look: Look, statement: Select[Any]
+    database: Database, *, tenants: Collection[str], look: Look, statement: Select[Any], tells: bool = False
 ) -> Sequence[Row[Any]]:
     """The rows that `statement` selects; the look at them is committed before they are returned.
 
     `statement` selects columns (not entities) under distinct names, joins the asking tenant itself, and keeps to one
     referral or case. An empty answer means a refusal was recorded. Raises what the database raises; then nothing
-    is returned and nothing was seen.
+    is returned and nothing was seen. With `tells` (at an agency) the gate will be told of the look.
     """
-    recorded = _recording(look, statement)
+    recorded = _recording(look, statement, tells)
     async with database.transaction(tenants) as session:
         rows: Sequence[Row[Any]] = (await session.execute(recorded)).all()
     return rows  # only here: the commit above came first
@@ -117,14 +130,14 @@ async def record(session: AsyncSession, looks_made: Sequence[Look], *, found: bo
     """Puts looks on record in the caller's transaction, for a search: what it finds is not known beforehand, and it
     opens nothing. With `found` false they are refusals. The answer may leave only after the commit."""
     await session.execute(insert(looks), [_values(each, found=found) for each in looks_made])
-    await ledger.append(session, [each.seen_entry if found else each.refused_entry for each in looks_made])
+    await ledger.append(session, [each.seen_entry if found else each.nothing_entry for each in looks_made])
 
 
 def _values(look: Look, *, found: bool) -> dict[str, Any]:
     return {
         "tenant": look.tenant,
         "id": look.id,
-        "referral": look.referral if found else None,
+        "referral": look.referral if found else _code_of_nothing(look),
         "refused": None if found else look.refused,
         "subject": look.subject,
         "client": look.client,
@@ -135,10 +148,15 @@ def _values(look: Look, *, found: bool) -> dict[str, Any]:
     }
 
 
-def _recording(look: Look, statement: Select[Any]) -> Select[Any]:
+def _code_of_nothing(look: Look) -> str | None:
+    return look.referral if look.refused is None else None
+
+
+def _recording(look: Look, statement: Select[Any], tells: bool) -> Select[Any]:
     found = statement.cte("found")
     seen = select(exists(select(literal(1)).select_from(found)).label("yes")).cte("seen")
-    return select(found).add_cte(_look_row(look, seen), _ledger_row(look, seen))
+    recorded = select(found).add_cte(_look_row(look, seen), _ledger_row(look, seen))
+    return recorded.add_cte(_untold_row(look, seen)) if tells else recorded
 
 
 def _look_row(look: Look, seen: CTE) -> CTE:
@@ -146,7 +164,10 @@ def _look_row(look: Look, seen: CTE) -> CTE:
     values: dict[str, ColumnElement[Any]] = {
         "tenant": literal(look.tenant, table.tenant.type),
         "id": literal(look.id, table.id.type),
-        "referral": case((seen.c.yes, literal(look.referral, table.referral.type)), else_=null()),
+        "referral": case(
+            (seen.c.yes, literal(look.referral, table.referral.type)),
+            else_=literal(_code_of_nothing(look), table.referral.type),
+        ),
         "refused": case((seen.c.yes, null()), else_=literal(look.refused, table.refused.type)),
         "subject": literal(look.subject, table.subject.type),
         "client": literal(look.client, table.client.type),
@@ -166,10 +187,17 @@ def _ledger_row(look: Look, seen: CTE) -> CTE:
     values: dict[str, ColumnElement[Any]] = {
         name: case(
             (seen.c.yes, literal(getattr(look.seen_entry, name), columns[name].type)),
-            else_=literal(getattr(look.refused_entry, name), columns[name].type),
+            else_=literal(getattr(look.nothing_entry, name), columns[name].type),
         )
         for name in _ENTRY
     }
     for name in ("tenant", "at", "said", "source"):
         values[name] = literal(getattr(look.seen_entry, name), columns[name].type)
     return insert(ledger_entries).from_select(list(values), select(*values.values()).select_from(seen)).cte("recorded")
+
+
+def _untold_row(look: Look, seen: CTE) -> CTE:
+    columns = untold_looks.c
+    row = select(literal(look.tenant, columns.tenant.type), literal(look.id, columns.look_id.type)).select_from(seen)
+    kept = row.where(or_(seen.c.yes, literal(look.refused is None)))
+    return insert(untold_looks).from_select(["tenant", "look_id"], kept).cte("untold")

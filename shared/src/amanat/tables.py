@@ -272,3 +272,10 @@ own_records = Table(
     Column("recorded_by", Text, nullable=False),
     Column("seq", BigInteger, nullable=False),
 )
+
+untold_looks = Table(
+    "untold_looks",
+    agency_metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("look_id", Uuid, primary_key=True),
+)

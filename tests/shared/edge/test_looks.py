@@ -36,7 +36,7 @@ OFFICER = Principal(
 things = Table("things", MetaData(), Column("tenant", Text), Column("code", Text), Column("told", Text))
 
 
-def a_look(code: str) -> Look:
+def a_look(code: str, *, leased: bool = False) -> Look:
     return looks.look(
         OFFICER,
         look_id=uuid.uuid4(),
@@ -48,6 +48,7 @@ def a_look(code: str) -> Look:
         at=NOW,
         at_rest=AT_REST,
         randomness=os.urandom,
+        leased=leased,
     )
 
 
@@ -130,6 +131,20 @@ async def test_the_ledger_entry_fits_what_happened_and_proves_it(database: Datab
         assert ledger.proves(told.document(), salt, entry.commitment)
         other = replace(told, content={**content, "subject": "another"})
         assert not ledger.proves(other.document(), salt, entry.commitment)
+
+
+async def test_to_find_nothing_with_keys_in_hand_is_a_look_at_nothing_and_its_entry_says_so(database: Database) -> None:
+    look = a_look("P-COMING", leased=True)
+    assert await looks.fetch(database, tenants=["station-saddar"], look=look, statement=of("P-COMING")) == []
+    async with database.transaction(["station-saddar"]) as session:
+        [entry] = (await session.execute(select(ledger_entries))).all()
+        [row] = (await session.execute(LOOKS.rows([look.id]))).all()
+    assert (row.referral, row.refused, row.categories) == ("P-COMING", None, [])
+    assert (entry.kind, entry.subject) == ("look", "P-COMING")
+    content = LOOKS.open(row._mapping, AT_REST)
+    told = ledger.Statement(entry.tenant, entry.kind, entry.subject, entry.at, entry.said, entry.source, content)
+    salt = ledger.open_salt(entry.commitment, entry.salt_sealed, AT_REST)
+    assert ledger.proves(told.document(), salt, entry.commitment)
 
 
 async def test_several_rows_are_one_look(database: Database, edge_postgres: Postgres) -> None:

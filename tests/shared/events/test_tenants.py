@@ -210,7 +210,7 @@ async def test_statements_see_the_tables_as_they_are(cluster: Postgres) -> None:
 
 # By name: services add tables of their own to both when they are imported in the same run.
 PLATFORM = ("outbox", "inbox", "parked", "idempotency", "looks", "ledger_entries", "relay_lease")
-AGENCY = ("referrals", "disclosures", "tombstones", "kits", "own_records")
+AGENCY = ("referrals", "disclosures", "tombstones", "kits", "own_records", "untold_looks")
 
 
 def _described(connection: Connection, table: str) -> tuple[list[ReflectedColumn], list[str]]:

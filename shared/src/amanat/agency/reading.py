@@ -128,7 +128,9 @@ async def _look(
             at=desk.now,
             at_rest=instruments.at_rest,
             randomness=instruments.randomness,
+            leased=bool(lease.keys),
         ),
+        tells=True,
         statement=repository.parts_statement(granted, own(principal), code, list(lease.keys.items())),
     )
     if not rows:

@@ -13,6 +13,7 @@ from amanat.agency.handlers import NEVER_PARK, tenant_of
 from amanat.agency.instruments import Instruments
 from amanat.agency.recording import OWN_RECORDS
 from amanat.agency.settings import WorkerSettings
+from amanat.agency.telling import TELL_S, tell_of_looks
 from amanat.categories import Agency
 from amanat.db import Database
 from amanat.inbox import Handler, Inbox
@@ -74,6 +75,7 @@ async def work(
                 Consumer(settings, [f"disclosures.{agency}", *ledger.topics], agency, inbox.process),
                 Every("parked", 2.0, lambda: parked.attend(database, inbox)),
                 Every("prune", 60.0, tidy),
+                Every("tell of looks", TELL_S, lambda: tell_of_looks(database, tenants, instruments, now)),
                 *ledger.tasks(),
                 *more(database, instruments),
             ],

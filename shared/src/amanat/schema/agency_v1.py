@@ -1,4 +1,5 @@
-"""The tables of an outside agency, first version: referrals, sealed disclosures, tombstones, kits, its own records."""
+"""The tables of an outside agency, first version: referrals, sealed disclosures, tombstones, kits, its own records, and
+which looks the gate is still to be told of."""
 
 from amanat.schema import Operations, tenant_table
 
@@ -60,6 +61,11 @@ _TABLES = (
         PRIMARY KEY (tenant, id)
     )""",
     "CREATE INDEX own_records_referral ON own_records (tenant, referral, seq)",
+    """CREATE TABLE untold_looks (
+        tenant text NOT NULL,
+        look_id uuid NOT NULL,
+        PRIMARY KEY (tenant, look_id)
+    )""",
 )
 
 
@@ -82,3 +88,5 @@ def create_agency(op: Operations, db: str) -> None:
     tenant_table(op, "tombstones", db, "SELECT", "SELECT, INSERT, UPDATE", background_all=True)
     tenant_table(op, "kits", db, "SELECT", "SELECT, INSERT, UPDATE")
     tenant_table(op, "own_records", db, "SELECT, INSERT", "SELECT")
+    # What the api role wrote here it cannot take back: to tell of a look is the worker's alone.
+    tenant_table(op, "untold_looks", db, "INSERT", "SELECT, DELETE")
