@@ -20,7 +20,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from amanat_local.broker import AGENCIES, CHECKPOINTS, TOPICS
+from amanat_local.broker import AGENCIES, CHECKPOINTS, SERVICES, TOPICS
 from amanat_local.stack import Stack
 
 from .kafka_doors import (
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.real]
 
 GATE = "intake-gate"
 USERS = (GATE, *AGENCIES)
-GROUPS = ("intake", *AGENCIES, "another")
+GROUPS = (*(f"{service}{kind}" for service in SERVICES for kind in ("", "-ledger")), "another")
 Cell = tuple[str, str, str]
 """(user, what is done, to what)"""
 
@@ -71,8 +71,9 @@ def expected() -> set[Cell]:
     for service, user in (("intake", GATE), *((agency, agency) for agency in AGENCIES)):
         allowed |= {(user, how, f"checkpoints.{service}") for how in WRITES}
         allowed |= {(user, how, topic) for topic in CHECKPOINTS for how in READS}
-    for user, group in ((GATE, "intake"), *((agency, agency) for agency in AGENCIES)):
-        allowed |= {(user, "join", group), (user, "describe group", group)}
+    for service, user in (("intake", GATE), *((agency, agency) for agency in AGENCIES)):
+        for group in (service, f"{service}-ledger"):
+            allowed |= {(user, "join", group), (user, "describe group", group)}
     return allowed
 
 

@@ -84,3 +84,19 @@ async def test_a_reader_who_comes_between_a_new_grant_and_its_parts_sees_the_ref
     assert [item["referral"] for item in found["items"]] == [other]
     await police.tell(gate.opened(code, SADDAR, consent_version=1000))
     assert [item["referral"] for item in (await page(police, cursor=found["resume"])).json()["items"]] == [code]
+
+
+async def test_a_part_that_comes_after_another_was_withdrawn_brings_the_referral_to_readers_who_had_passed_it(
+    police: World,
+) -> None:
+    gate, code = police.gate, await arrive(police)
+    await police.tell(gate.withdrawn(code, SADDAR, Category.INCIDENT))
+    other = await arrive(police)
+    found = (await page(police)).json()
+    assert [item["referral"] for item in found["items"]] == [other]
+    late = gate.disclosed(code, SADDAR, Category.IDENTITY, ("person", {"full_name": "Zainab"}))
+    await police.tell(late)
+    again = (await page(police, cursor=found["resume"])).json()
+    assert [item["referral"] for item in again["items"]] == [code]
+    await police.tell(gate.disclosed(code, SADDAR, Category.IDENTITY, ("person", {"full_name": "Zainab"})))
+    assert (await page(police, cursor=again["resume"])).json()["items"] == []

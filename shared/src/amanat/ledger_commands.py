@@ -64,9 +64,10 @@ def status(service: Service) -> None:
 def alarms_(service: Service) -> None:
     """Lists the alarms that nobody has acknowledged; exit status 1 when there are any."""
     rows = _ask(service, alarms.standing)
-    table = Table("ledger", "kind", "since", "detail")
+    table = Table("id", "ledger", "kind", "since", "detail")
     for row in rows:
-        table.add_row(row.origin, row.kind, _time(row.raised_at), ", ".join(f"{k} {v}" for k, v in row.detail.items()))
+        detail = ", ".join(f"{name} {value}" for name, value in row.detail.items())
+        table.add_row(str(row.id), row.origin, row.kind, _time(row.raised_at), detail)
     Console(width=160).print(table)
     if rows:
         raise typer.Exit(1)
@@ -76,20 +77,23 @@ def alarms_(service: Service) -> None:
 def acknowledge(
     ledger: Annotated[str, typer.Argument(help="the ledger's name, as `amanat ledger alarms` shows it")],
     service: Service,
+    through: Annotated[int, typer.Option(help="the id of the last alarm that you looked at; later ones stay")],
     reason: Annotated[str, typer.Option(help="why this is understood; it stays on record")],
     by: Annotated[str, typer.Option(help="who says so")] = "",
 ) -> None:
-    """Closes a ledger's alarms with a reason; its next checkpoint is where the service begins to trust it anew."""
+    """Closes a ledger's alarms with a reason. When none is left that stopped the cosigning, it goes on from the newest
+    checkpoint that was seen."""
     if not reason.strip():
         stop("a reason is needed: it stays on record beside the alarms")
 
     async def close(session: AsyncSession) -> int:
-        return await alarms.acknowledge(session, ledger, by or getpass.getuser(), reason.strip(), datetime.now(UTC))
+        who = by or getpass.getuser()
+        return await alarms.acknowledge(session, ledger, through, who, reason.strip(), datetime.now(UTC))
 
     closed = _ask(service, close)
     if not closed:
         stop(f"no alarm stands against a ledger of that name at {service}")
-    typer.echo(f"{closed} alarms closed; cosigning goes on with the next checkpoint")
+    typer.echo(f"{closed} alarms closed")
 
 
 def _ask(service: str, question: Callable[[AsyncSession], Awaitable[T]]) -> T:

@@ -114,13 +114,14 @@ async def cancel(session: AsyncSession, *, referral: str, category: str, epoch_u
     )
 
 
-async def cancel_news(session: AsyncSession, *, referral: str) -> int:
+async def cancel_news(session: AsyncSession, *, tenant: str, referral: str) -> int:
     """Takes back what would still tell of a referral that nothing of is shared any more: its opening and its kits, as
     far as unpublished; returns how many. Its tombstones go out, since a row may have been sent and not yet marked."""
     return await _rows(
         session,
         update(outbox)
         .where(
+            outbox.c.tenant == tenant,
             outbox.c.referral == referral,
             outbox.c.type.in_(_NEWS),
             outbox.c.published_at.is_(None),

@@ -160,6 +160,7 @@ witness_states = Table(
     Column("size", BigInteger),
     Column("root", LargeBinary),
     Column("heard_at", Instant, nullable=False),
+    Column("told_at", Instant),
     Column("stopped_at", Instant),
 )
 
@@ -184,6 +185,7 @@ cosignatures = Table(
     Column("line", Text, nullable=False),
     Column("cosigned_at", Instant, nullable=False),
     Column("received_at", Instant, nullable=False),
+    Column("judged_at", Instant),
 )
 
 ledger_alarms = Table(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from amanat.categories import Agency
 from amanat.contracts.custody import KitReceived, KitReleased
 from amanat.contracts.records import RECORDS
@@ -219,3 +221,21 @@ async def test_what_goes_on_of_a_half_leaves_its_attestation_as_it_was(world: Wo
     assert part["attestation"]["sha256"] == attested["sha256"]
     told = RECORDS["custody_half"].model_validate({k: v for k, v in part.items() if k not in BESIDE})
     assert canonical_sha256(told) == attested["sha256"]
+
+
+async def test_a_half_takes_effect_although_what_it_is_shared_with_has_grown_too_large(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "laboratory"), consent(FORENSICS, "incident"))
+    await world.post(f"/v1/cases/{case}/kits", {"barcode": KIT})
+    await world.post(f"/v1/kits/{KIT}/release", TO_SADDAR)
+    sent = len(await world.disclosed(referrals[POLICE]))
+    monkeypatch.setattr("intake.service.sharing.LARGEST", 10)
+    received = KitReceived(referral=referrals[FORENSICS], barcode=KIT, half=half("intake", KARACHI))
+    await world.fact(FORENSICS, received)
+    assert (await world.post(f"/v1/kits/{KIT}/release", TO_SADDAR)).status_code == 201
+    assert await world.parked() == []
+    assert len((await _kit(world, case))["halves"]) == 3
+    assert len(await world.disclosed(referrals[POLICE])) == sent
+    told = [entry for entry in await world.timeline(case) if entry["kind"] == "too_much_to_share"]
+    assert [entry["detail"]["category"] for entry in told] == ["laboratory", "laboratory"]

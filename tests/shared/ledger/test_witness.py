@@ -128,8 +128,8 @@ async def test_two_views_shown_to_two_services_are_seen_by_both(world: World) ->
     lie = CheckpointPublished(previous=50, parts=0, note=police.speaker.signer.sign_checkpoint(other))
     for row in shown:
         await world.tell([FORENSICS], row)
-    # The second sees another tree, without a proof; and one that begins to trust just now would even cosign it.
-    await world[LEGAL].acknowledge(POLICE)
+    # The second is one that begins to trust just now: it would even cosign the other tree.
+    world[LEGAL].sql("TRUNCATE witness_states, witnessed")
     await world[LEGAL].hear(world.event(f"checkpoints.{POLICE}", lie.type, lie.body()), world.now)
     await world.deliver()
     world.now += timedelta(seconds=3 * EVERY_S)
@@ -164,9 +164,13 @@ async def test_silence_is_an_alarm_and_ends_with_the_next_checkpoint(world: Worl
     world.now += timedelta(seconds=0.2 * EVERY_S)
     await world[FORENSICS].watch(world.now)
     await world[FORENSICS].watch(world.now)
-    assert await world[FORENSICS].alarms() == [("silence", POLICE), ("silence", LEGAL)]
+    silent = [("silence", LEGAL), ("silence", POLICE), ("uncosigned", FORENSICS)]
+    assert await world[FORENSICS].alarms() == silent
     await world.tick(POLICE)
-    assert await world[FORENSICS].alarms() == [("silence", LEGAL)]
+    assert await world[FORENSICS].alarms() == [silent[0], silent[2]]
+    await world.tick(FORENSICS)
+    await world[FORENSICS].watch(world.now)
+    assert await world[FORENSICS].alarms() == [silent[0]]
     assert await _cosigned(world, 50) == set(OTHERS)
 
 

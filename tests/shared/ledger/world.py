@@ -70,9 +70,9 @@ class Service:
         async with self.database.transaction(()) as session:
             return [(row.kind, row.origin.rsplit("/", 1)[-1]) for row in await alarms.standing(session)]
 
-    async def acknowledge(self, service: str, reason: str = "a drill") -> int:
+    async def acknowledge(self, service: str, reason: str = "a drill", through: int = 2**31) -> int:
         async with self.database.transaction(()) as session:
-            return await alarms.acknowledge(session, origin_of(service), "operator", reason, START)
+            return await alarms.acknowledge(session, origin_of(service), through, "operator", reason, START)
 
     async def sent(self) -> list[Any]:
         """What the relay would publish now; it is marked as published."""
@@ -87,7 +87,7 @@ class Service:
             await self.witness.hear(session, event, now)
 
     async def watch(self, now: datetime) -> None:
-        await self.witness.watch(self.database, EVERY_S, now)
+        await self.witness.watch(self.database, EVERY_S, START, now)
 
     async def entries(self) -> int:
         async with self.database.transaction(()) as session:

@@ -197,9 +197,10 @@ def _acls() -> Iterator[AclBinding]:
         for topic in CHECKPOINTS:
             yield _allowed(user, ResourceType.TOPIC, topic, read)
             yield _allowed(user, ResourceType.TOPIC, topic, describe)
-    for user, group in ((GATE, "intake"), *((agency, agency) for agency in AGENCIES)):
-        yield _allowed(user, ResourceType.GROUP, group, read)
-        yield _allowed(user, ResourceType.GROUP, group, describe)
+    for service, user in users.items():
+        for group in (service, f"{service}-ledger"):
+            yield _allowed(user, ResourceType.GROUP, group, read)
+            yield _allowed(user, ResourceType.GROUP, group, describe)
 
 
 def _allowed(user: str, kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:

@@ -19,8 +19,7 @@ from amanat.http import add_check, create_app
 from amanat.inbox import Inbox
 from amanat.kafka import Consumer, make_producer
 from amanat.kek import FileKekPrivate, FileKekPublic
-from amanat.ledger.duty import NEVER_PARK as CHECKPOINTS
-from amanat.ledger.duty import LedgerDuty
+from amanat.ledger_duty import LedgerDuty
 from amanat.outbox import prune
 from amanat.relay import Relay
 from amanat.worker import Every, Listener, run_worker
@@ -68,8 +67,8 @@ async def run(settings: GateSettings) -> None:
     )  # fmt: skip
     inbox = Inbox(
         database,
-        {**handlers(opener, gate, instruments, _now), **ledger.handlers()},
-        never_park=NEVER_PARK | CHECKPOINTS,
+        handlers(opener, gate, instruments, _now),
+        never_park=NEVER_PARK,
         tenants_of=lambda _: None,
     )
 
@@ -90,14 +89,14 @@ async def run(settings: GateSettings) -> None:
 
     await run_worker(
         tasks=[
-            Listener(build(settings, database, instruments, ledger.alarms), host=settings.host, port=settings.port),
+            Listener(build(settings, database, instruments, ledger.standing), host=settings.host, port=settings.port),
             Relay(database, make_producer(settings, "intake-gate"), "intake"),
-            Consumer(settings, [*TOPICS, *ledger.topics], GROUP, inbox.process),
+            Consumer(settings, list(TOPICS), GROUP, inbox.process),
             Every("parked", 2.0, lambda: parked.attend(database, inbox)),
             Every("sweep", settings.sweep_seconds, look_around),
             Every("prune", 60.0, tidy),
             Every("rotate", 300.0, rotate),
-            *ledger.tasks(),
+            *ledger.tasks(settings),
         ],
         port=None,
     )

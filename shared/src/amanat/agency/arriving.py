@@ -6,15 +6,15 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Text, bindparam, func, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, and_, bindparam, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.agency.recording import SENT
-from amanat.agency.repository import not_withdrawn
+from amanat.agency.repository import expected, not_withdrawn
 from amanat.contracts.disclosures import CategoryWithdrawn, KitAnnounced, ReferralOpened
 from amanat.db import AnyRow
-from amanat.tables import disclosures, kits, referrals, tombstones
+from amanat.tables import disclosures, kits, own_records, referrals, tombstones
 
 _IN_ORDER = text(
     "SELECT pg_advisory_xact_lock(hashtextextended('arrival ' || tenant, 4703392))"
@@ -90,6 +90,34 @@ async def put_disclosure(session: AsyncSession, values: dict[str, object]) -> No
             where=(new.excluded.seq > disclosures.c.seq) & (new.excluded.epoch >= disclosures.c.epoch),
         ),
         values,
+    )
+
+
+async def is_hidden(session: AsyncSession, tenant: str, referral: str) -> bool:
+    """Whether the feed has passed over the referral: it is here, and there is nothing to read of it nor on its way."""
+    read = and_(
+        disclosures.c.tenant == tenant,
+        disclosures.c.referral == referral,
+        not_withdrawn(tenant, referral, disclosures.c.category, disclosures.c.epoch),
+    )
+    recorded = and_(own_records.c.tenant == tenant, own_records.c.referral == referral)
+    statement = select(
+        exists().where(
+            referrals.c.tenant == tenant,
+            referrals.c.code == referral,
+            ~or_(exists().where(read), exists().where(recorded), expected()),
+        )
+    )
+    return bool(await session.scalar(statement))
+
+
+async def arrive_again(session: AsyncSession, tenant: str, referral: str) -> None:
+    """Puts the referral at the feed's end, for readers who are past its place."""
+    await in_order(session, {tenant})
+    await session.execute(
+        update(referrals)
+        .where(referrals.c.tenant == tenant, referrals.c.code == referral)
+        .values(arrival=text("DEFAULT"))
     )
 
 

@@ -106,7 +106,11 @@ class _Effects:
                 "event_id": each.event_id,
                 "received_at": now,
             }
+            # Parked while another category was withdrawn, it comes to a referral that readers have passed by.
+            hidden = await arriving.is_hidden(session, event.organisation, event.referral)
             await arriving.put_disclosure(session, values)
+            if hidden:
+                await arriving.arrive_again(session, event.organisation, event.referral)
             await _call(self.hooks.disclosed, session, event, now)
 
     async def category_withdrawn(self, session: AsyncSession, events: Sequence[Received]) -> None:

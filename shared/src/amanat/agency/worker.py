@@ -18,9 +18,8 @@ from amanat.categories import Agency
 from amanat.db import Database
 from amanat.inbox import Handler, Inbox
 from amanat.kafka import Consumer, make_producer
-from amanat.ledger.duty import NEVER_PARK as CHECKPOINTS
-from amanat.ledger.duty import LedgerDuty
 from amanat.ledger.sources import Source
+from amanat.ledger_duty import LedgerDuty
 from amanat.looks import LOOKS
 from amanat.outbox import prune
 from amanat.relay import Relay
@@ -57,12 +56,7 @@ async def work(
         agency, settings, instruments.directory, database, instruments.new_id, now,
         sources=[LOOKS, OWN_RECORDS, *sources], at_rest=instruments.at_rest, tenants=tenants,
     )  # fmt: skip
-    inbox = Inbox(
-        database,
-        {**handlers(instruments, now), **ledger.handlers()},
-        never_park=NEVER_PARK | CHECKPOINTS,
-        tenants_of=tenant_of,
-    )
+    inbox = Inbox(database, handlers(instruments, now), never_park=NEVER_PARK, tenants_of=tenant_of)
 
     async def tidy() -> None:
         async with database.transaction(tenants) as session:
@@ -72,14 +66,14 @@ async def work(
         await run_worker(
             tasks=[
                 Relay(database, make_producer(settings, f"{agency}-worker"), agency),
-                Consumer(settings, [f"disclosures.{agency}", *ledger.topics], agency, inbox.process),
+                Consumer(settings, [f"disclosures.{agency}"], agency, inbox.process),
                 Every("parked", 2.0, lambda: parked.attend(database, inbox)),
                 Every("prune", 60.0, tidy),
                 Every("tell of looks", TELL_S, lambda: tell_of_looks(database, tenants, instruments, now)),
-                *ledger.tasks(),
+                *ledger.tasks(settings),
                 *more(database, instruments),
             ],
-            alarms=ledger.alarms,
+            alarms=ledger.standing,
             host=settings.host,
             port=settings.port,
         )

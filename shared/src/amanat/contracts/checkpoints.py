@@ -17,6 +17,8 @@ LONGEST = 1024
 HASHES_AT_ONCE = 16
 """Hashes of a proof that one event carries: 683 characters of base64."""
 
+PartNumber = Annotated[int, Field(strict=True, ge=0, le=8)]
+"""A proof between trees of up to 2**63 entries has 64 hashes."""
 Origin = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9./-]{0,78}[a-z0-9])?$")]
 """A ledger's name: the C2SP origin line of its checkpoints."""
 NoteText = Annotated[str, StringConstraints(max_length=700, pattern=r"^[ -~\u2014\n]+$")]
@@ -36,7 +38,7 @@ class ConsistencyShown(CheckpointEvent):
 
     previous: Annotated[Count, Category.OPERATIONAL]
     size: Annotated[Count, Category.OPERATIONAL]
-    part: Annotated[Count, Category.OPERATIONAL]
+    part: Annotated[PartNumber, Category.OPERATIONAL]
     hashes: Annotated[Base64, Field(max_length=32 * HASHES_AT_ONCE), Category.OPERATIONAL]
 
 
@@ -47,7 +49,7 @@ class CheckpointPublished(CheckpointEvent):
     type: ClassVar[str] = "pk.amanat.checkpoint-published.v1"
 
     previous: Annotated[Count, Category.OPERATIONAL]
-    parts: Annotated[Count, Category.OPERATIONAL]
+    parts: Annotated[PartNumber, Category.OPERATIONAL]
     note: Annotated[NoteText, Category.OPERATIONAL]
 
 

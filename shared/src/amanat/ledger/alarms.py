@@ -7,14 +7,17 @@
 | `unlinked` | another | a checkpoint without a proof from the last one that was seen |
 | `bad_checkpoint` | another | not signed by its ledger's key, or not in its one form |
 | `shown_to_another` | another | a witness cosigned a checkpoint that never came here |
-| `silence` | another | no checkpoint for two and a half intervals; it ends with the next good one |
+| `silence` | another | no checkpoint for two and a half intervals |
+| `uncosigned` | oneself | nobody cosigned for two and a half intervals |
+| `sequencer_waits` | oneself | an entry waits longer than that for the sequencer: a transaction stays open |
 | `own_history_changed` | oneself | the leaves no longer make up the root that was published |
 | `not_ours` | oneself | a witness cosigned, in this ledger's name, a checkpoint that was never published here |
 | `entry_missing` | oneself | a leaf whose entry is gone |
 | `record_changed` | oneself | an entry, or the row that it is of, that no longer matches its leaf |
 | `record_without_entry` | oneself | a row that should be in the ledger and is not |
 
-All but `silence` stop this service's cosigning of that ledger until they are acknowledged.
+All but `silence`, `uncosigned` and `sequencer_waits`, which end by themselves, stop this service's cosigning of that
+ledger until they are acknowledged.
 """
 
 from __future__ import annotations
@@ -25,17 +28,29 @@ from datetime import datetime
 import structlog
 from prometheus_client import Gauge
 from pydantic import JsonValue
-from sqlalchemy import func, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import AnyRow, Database
-from amanat.tables import ledger_alarms, witness_states
+from amanat.tables import ledger_alarms, witness_states, witnessed
 
-SILENCE = "silence"
+SILENCE, UNCOSIGNED, SEQUENCER_WAITS = "silence", "uncosigned", "sequencer_waits"
+ENDING = frozenset({SILENCE, UNCOSIGNED, SEQUENCER_WAITS})
+"""What ends by itself, and stops nothing."""
+_ONCE = ENDING | {"fork", "rollback", "unlinked", "bad_checkpoint"}
+"""Of these, one stands at a time for each ledger: a stranger cannot fill the table with them."""
 _OPEN = Gauge("amanat_ledger_alarm", "Alarms over a ledger that nobody has acknowledged", ["origin", "kind"])
 _log = structlog.get_logger(__name__)
 _STANDING = (ledger_alarms.c.ended_at.is_(None), ledger_alarms.c.acknowledged_at.is_(None))
+
+
+async def lock(session: AsyncSession, origin: str, now: datetime) -> AnyRow:
+    """What is known of a ledger, locked: always before its alarms. One that was never heard of counts from now."""
+    await session.execute(insert(witness_states).values(origin=origin, heard_at=now).on_conflict_do_nothing())
+    statement = select(witness_states).where(witness_states.c.origin == origin).with_for_update()
+    row: AnyRow = (await session.execute(statement)).one()
+    return row
 
 
 async def raise_alarm(
@@ -47,7 +62,13 @@ async def raise_alarm(
 
 
 async def add(session: AsyncSession, origin: str, kind: str, detail: Mapping[str, JsonValue], now: datetime) -> None:
-    """Raises an alarm, once while it stands; all but a silence stop the cosigning of that ledger."""
+    """Raises an alarm, once while it stands; all but those that end by themselves stop the cosigning of that ledger."""
+    await lock(session, origin, now)
+    stands = select(ledger_alarms.c.id).where(
+        ledger_alarms.c.origin == origin, ledger_alarms.c.kind == kind, *_STANDING
+    )
+    if kind in _ONCE and await session.scalar(stands.limit(1)) is not None:
+        return
     added = await session.scalar(
         insert(ledger_alarms)
         .values(origin=origin, kind=kind, detail=dict(detail), raised_at=now)
@@ -57,13 +78,11 @@ async def add(session: AsyncSession, origin: str, kind: str, detail: Mapping[str
         )
         .returning(ledger_alarms.c.id)
     )
-    if kind != SILENCE:
-        stopped = insert(witness_states).values(origin=origin, heard_at=now, stopped_at=now)
+    if kind not in ENDING:
         await session.execute(
-            stopped.on_conflict_do_update(
-                index_elements=[witness_states.c.origin],
-                set_={"stopped_at": func.coalesce(witness_states.c.stopped_at, now)},
-            )
+            update(witness_states)
+            .where(witness_states.c.origin == origin, witness_states.c.stopped_at.is_(None))
+            .values(stopped_at=now)
         )
     if added is not None:
         _log.error("ledger_alarm", origin=origin, alarm=kind, detail=dict(detail))
@@ -84,22 +103,32 @@ async def standing(session: AsyncSession) -> Sequence[AnyRow]:
     return (await session.execute(statement)).all()
 
 
-async def acknowledge(session: AsyncSession, origin: str, by: str, reason: str, now: datetime) -> int:
-    """An operator knows why, and says so: what stands is closed under that name and reason, and the next checkpoint of
-    that ledger is where this service begins to trust it anew. How many alarms were closed.
+async def acknowledge(session: AsyncSession, origin: str, through: int, by: str, reason: str, now: datetime) -> int:
+    """An operator knows why, and says so: of what stands over a ledger, all up to the alarm `through` is closed under
+    that name and reason. How many alarms; with none, nothing changes.
+
+    When nothing stands any more that had stopped the cosigning, it goes on from the newest checkpoint that was seen:
+    what the operator looked at, and no other, is where trust begins anew.
     """
-    closed = await session.scalars(
-        update(ledger_alarms)
-        .where(ledger_alarms.c.origin == origin, *_STANDING)
-        .values(acknowledged_at=now, acknowledged_by=by, reason=reason)
-        .returning(ledger_alarms.c.id)
+    await lock(session, origin, now)
+    mine = ledger_alarms.c.origin == origin
+    closed = set(
+        await session.execute(
+            update(ledger_alarms)
+            .where(mine, ledger_alarms.c.id <= through, *_STANDING)
+            .values(acknowledged_at=now, acknowledged_by=by, reason=reason)
+            .returning(ledger_alarms.c.id, ledger_alarms.c.kind)
+        )
     )
-    await session.execute(
-        update(witness_states)
-        .where(witness_states.c.origin == origin)
-        .values(size=None, root=None, stopped_at=None, heard_at=now)
-    )
-    return len(closed.all())
+    left = select(ledger_alarms.c.id).where(mine, ledger_alarms.c.kind.not_in(ENDING), *_STANDING).limit(1)
+    if {row.kind for row in closed} - ENDING and await session.scalar(left) is None:
+        newest = select(witnessed).where(witnessed.c.origin == origin).order_by(witnessed.c.seen_at.desc()).limit(1)
+        seen = (await session.execute(newest)).one_or_none()
+        begins = {"size": None, "root": None} if seen is None else {"size": seen.size, "root": seen.root}
+        await session.execute(
+            update(witness_states).where(witness_states.c.origin == origin).values(stopped_at=None, **begins)
+        )
+    return len(closed)
 
 
 class Board:

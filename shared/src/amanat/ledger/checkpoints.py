@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,6 +24,7 @@ from amanat.notes import Checkpoint, NoteSigner
 from amanat.tables import ledger_checkpoints
 
 EVERYBODY = "*"
+_ONE = text("SELECT pg_advisory_xact_lock(4703396)")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ async def publish(database: Database, speaker: Speaker, at: datetime) -> Checkpo
     checkpoint = Checkpoint(speaker.origin, found.size, found.root)
     note = speaker.signer.sign_checkpoint(checkpoint)
     async with database.transaction(()) as session:
+        await session.execute(_ONE)
+        last = await latest(session)
+        if (None if last is None else last.published_at) != (None if before is None else before.published_at):
+            return None  # another process was quicker, and what was found here may be older than what it signed
         row = {"published_at": at, "size": checkpoint.size, "root": checkpoint.root, "note": note}
         added = await session.scalar(
             insert(ledger_checkpoints).values(row).on_conflict_do_nothing().returning(ledger_checkpoints.c.size)

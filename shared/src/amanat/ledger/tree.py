@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import ARRAY, BigInteger, LargeBinary, SmallInteger, bindparam, func, select, text, tuple_
 from sqlalchemy.exc import IntegrityError
@@ -169,9 +170,10 @@ async def size_of(session: AsyncSession) -> int:
     return (await session.scalar(select(func.coalesce(func.max(ledger_leaves.c.position) + 1, 0)))) or 0
 
 
-async def waiting(session: AsyncSession) -> int:
-    """How many committed entries the sequencer has not yet taken."""
+async def waiting(session: AsyncSession) -> tuple[int, datetime | None]:
+    """How many committed entries the sequencer has not yet taken, and of when the oldest of them is."""
     last = (await session.execute(_LAST)).one_or_none()
     after = (0, 0) if last is None else (last.transaction or 0, last.entry)
     newer = tuple_(ledger_entries.c.transaction, ledger_entries.c.id) > after
-    return int(await session.scalar(select(func.count()).select_from(ledger_entries).where(newer)) or 0)
+    row = (await session.execute(select(func.count(), func.min(ledger_entries.c.at)).where(newer))).one()
+    return int(row[0]), row[1]

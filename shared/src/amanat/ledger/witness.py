@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Select, delete, exists, func, or_, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -23,11 +23,13 @@ from amanat.ledger import alarms
 from amanat.ledger.checkpoints import Speaker
 from amanat.notes import BadSignature, Checkpoint, MalformedNote, NoteVerifier, signed_note, split_note
 from amanat.received import Received
-from amanat.tables import cosignatures, ledger_alarms, ledger_checkpoints, proof_parts, witness_states, witnessed
+from amanat.tables import cosignatures, ledger_checkpoints, proof_parts, witness_states, witnessed
 
 SILENT_AFTER = 2.5
 """Intervals without a checkpoint before it is an alarm."""
 TOPIC = "checkpoints."
+JUDGED_AT_ONCE = 200
+_COSIGNED = ("origin", "size", "root", "witness")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class Witness:
     speaker: Speaker
     ledgers: Ledgers
 
+    async def refuse(self, session: AsyncSession, event: Received, now: datetime) -> None:
+        """An event that has no business on a ledger's topic: an alarm over whoever wrote it, and no effect."""
+        service = event.topic.removeprefix(TOPIC)
+        origin = self.ledgers.origin(service) or service
+        await alarms.add(session, origin, "bad_checkpoint", {"because": "another type"}, now)
+
     async def hear(self, session: AsyncSession, event: Received, now: datetime) -> None:
         """Takes one event of `checkpoints.<service>`. Never raises for what it says: a bad one is an alarm."""
         service = event.topic.removeprefix(TOPIC)
@@ -87,17 +95,24 @@ class Witness:
                 await _keep_part(session, origin, said, now)
             elif isinstance(said, CheckpointPublished):
                 checkpoint = self.ledgers.checkpoint(service, said.note)
-                await self._published(session, checkpoint, said, now)
+                await self._published(session, checkpoint, said, event.time, now)
             else:
                 await self._cosigned(session, service, said, now)
         except (MalformedNote, BadSignature, ValidationError) as error:
             await alarms.add(session, origin, "bad_checkpoint", {"because": type(error).__name__}, now)
 
     async def _published(
-        self, session: AsyncSession, checkpoint: Checkpoint, said: CheckpointPublished, now: datetime
+        self,
+        session: AsyncSession,
+        checkpoint: Checkpoint,
+        said: CheckpointPublished,
+        told_at: datetime,
+        now: datetime,
     ) -> None:
         origin = checkpoint.origin
-        state = await _lock_state(session, origin, now)
+        state = await alarms.lock(session, origin, now)
+        if state.told_at is not None and told_at <= state.told_at and await _is_known(session, checkpoint):
+            return  # the broker hands out again what was heard before; a restored ledger says it anew
         wrong = await _wrong(session, state, checkpoint, said)
         await session.execute(
             insert(witnessed)
@@ -111,7 +126,7 @@ class Witness:
             detail = {"size": checkpoint.size, "root": checkpoint.root.hex(), "known": state.size}
             await alarms.add(session, origin, wrong, detail, now)
         goes_on = wrong is None and state.stopped_at is None
-        changes: dict[str, Any] = {"heard_at": now}
+        changes: dict[str, Any] = {"heard_at": now, "told_at": told_at}
         if goes_on:
             changes |= {"size": checkpoint.size, "root": checkpoint.root}
         await session.execute(update(witness_states).where(witness_states.c.origin == origin).values(changes))
@@ -148,27 +163,51 @@ class Witness:
             )
         )
 
-    async def watch(self, database: Database, every_s: float, now: datetime) -> None:
-        """What only time shows: who has fallen silent, and which checkpoints were shown to others and never here."""
-        long_ago = now - timedelta(seconds=SILENT_AFTER * every_s)
-        async with database.transaction(()) as session:
-            for service in self.ledgers.verifiers:
-                origin = self.ledgers.origin(service)
-                if origin is not None and origin != self.speaker.origin:
-                    await _lock_state(session, origin, now)
-            silent = select(witness_states.c.origin).where(
-                witness_states.c.heard_at < long_ago, witness_states.c.origin != self.speaker.origin
-            )
-            for origin in list(await session.scalars(silent)):
-                await alarms.add(session, origin, alarms.SILENCE, {}, now)
-            for row in await session.execute(self._unseen(long_ago)):
-                ours = row.origin == self.speaker.origin
-                detail = {"size": row.size, "root": bytes(row.root).hex(), "witness": row.witness}
-                await alarms.add(session, row.origin, "not_ours" if ours else "shown_to_another", detail, now)
+    async def watch(self, database: Database, every_s: float, since: datetime, now: datetime) -> None:
+        """What only time shows: who has fallen silent, whether anybody cosigns, and which checkpoints were shown to
+        others and never here. Nothing is judged before this process has listened (`since`) for so long itself.
 
-    def _unseen(self, before: datetime) -> Select[Any]:
-        """Cosigned checkpoints, known for long enough, that this service neither saw nor published, and that were no
-        alarm yet."""
+        One ledger a transaction: two of them locked at once, in another order than `hear` has, would be a deadlock.
+        """
+        long_ago = now - timedelta(seconds=SILENT_AFTER * every_s)
+        if since > long_ago:
+            return
+        for origin in self._others():
+            async with database.transaction(()) as session:
+                state = await alarms.lock(session, origin, now)
+                if state.heard_at < long_ago:
+                    await alarms.add(session, origin, alarms.SILENCE, {}, now)
+        async with database.transaction(()) as session:
+            await self._ask_who_cosigns(session, long_ago, now)
+            await session.execute(delete(proof_parts).where(proof_parts.c.received_at < now - timedelta(days=1)))
+        for judged in await self._unjudged(database, long_ago):
+            async with database.transaction(()) as session:
+                if not judged.seen:
+                    ours = judged.origin == self.speaker.origin
+                    detail = {"size": judged.size, "root": bytes(judged.root).hex(), "witness": judged.witness}
+                    await alarms.add(session, judged.origin, "not_ours" if ours else "shown_to_another", detail, now)
+                await session.execute(
+                    update(cosignatures)
+                    .where(*(cosignatures.c[each] == getattr(judged, each) for each in _COSIGNED))
+                    .values(judged_at=now)
+                )
+
+    def _others(self) -> list[str]:
+        origins = {self.ledgers.origin(service) for service in self.ledgers.verifiers}
+        return sorted(origin for origin in origins if origin is not None and origin != self.speaker.origin)
+
+    async def _ask_who_cosigns(self, session: AsyncSession, long_ago: datetime, now: datetime) -> None:
+        mine = self.speaker.origin
+        first = await session.scalar(select(func.min(ledger_checkpoints.c.published_at)))
+        last = await session.scalar(select(func.max(cosignatures.c.cosigned_at)).where(cosignatures.c.origin == mine))
+        if first is not None and first < long_ago and self._others() and (last is None or last < long_ago):
+            await alarms.add(session, mine, alarms.UNCOSIGNED, {}, now)
+        else:
+            await alarms.end(session, mine, alarms.UNCOSIGNED, now)
+
+    async def _unjudged(self, database: Database, before: datetime) -> Sequence[AnyRow]:
+        """Cosigned checkpoints, known for long enough and not judged yet, and whether this service saw or published
+        them itself; a bounded number."""
         seen = exists().where(
             witnessed.c.origin == cosignatures.c.origin,
             witnessed.c.size == cosignatures.c.size,
@@ -179,14 +218,14 @@ class Witness:
             ledger_checkpoints.c.size == cosignatures.c.size,
             ledger_checkpoints.c.root == cosignatures.c.root,
         )
-        told = exists().where(
-            ledger_alarms.c.origin == cosignatures.c.origin,
-            ledger_alarms.c.detail["root"].astext == func.encode(cosignatures.c.root, "hex"),
-            ledger_alarms.c.detail["witness"].astext == cosignatures.c.witness,
+        statement = (
+            select(cosignatures, or_(seen, published).label("seen"))
+            .where(cosignatures.c.judged_at.is_(None), cosignatures.c.received_at < before)
+            .order_by(cosignatures.c.received_at)
+            .limit(JUDGED_AT_ONCE)
         )
-        # What came more than a day earlier has been judged many times.
-        lately = cosignatures.c.received_at.between(before - timedelta(days=1), before)
-        return select(cosignatures).where(lately, ~or_(seen, published, told))
+        async with database.transaction(()) as session:
+            return (await session.execute(statement)).all()
 
 
 def _said(event: Received) -> ConsistencyShown | CheckpointPublished | CheckpointCosigned:
@@ -204,12 +243,18 @@ async def _keep_part(session: AsyncSession, origin: str, said: ConsistencyShown,
     await session.execute(insert(proof_parts).values(row).on_conflict_do_nothing())
 
 
-async def _lock_state(session: AsyncSession, origin: str, now: datetime) -> AnyRow:
-    """What is known of a ledger, locked; a ledger that was never heard of counts from now."""
-    await session.execute(insert(witness_states).values(origin=origin, heard_at=now).on_conflict_do_nothing())
-    statement = select(witness_states).where(witness_states.c.origin == origin).with_for_update()
-    row: AnyRow = (await session.execute(statement)).one()
-    return row
+async def _is_known(session: AsyncSession, checkpoint: Checkpoint) -> bool:
+    return bool(
+        await session.scalar(
+            select(
+                exists().where(
+                    witnessed.c.origin == checkpoint.origin,
+                    witnessed.c.size == checkpoint.size,
+                    witnessed.c.root == checkpoint.root,
+                )
+            )
+        )
+    )
 
 
 async def _wrong(session: AsyncSession, state: AnyRow, checkpoint: Checkpoint, said: CheckpointPublished) -> str | None:

@@ -37,6 +37,7 @@ _TABLES = (
         size bigint,
         root bytea,
         heard_at timestamptz NOT NULL,
+        told_at timestamptz,
         stopped_at timestamptz
     )""",
     """CREATE TABLE proof_parts (
@@ -56,9 +57,10 @@ _TABLES = (
         line text NOT NULL,
         cosigned_at timestamptz NOT NULL,
         received_at timestamptz NOT NULL,
+        judged_at timestamptz,
         PRIMARY KEY (origin, size, root, witness)
     )""",
-    "CREATE INDEX cosignatures_received ON cosignatures (received_at)",
+    "CREATE INDEX cosignatures_unjudged ON cosignatures (received_at) WHERE judged_at IS NULL",
     """CREATE TABLE ledger_alarms (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         origin text NOT NULL,
@@ -80,8 +82,9 @@ _GRANTS = {
     "witnessed": "SELECT, INSERT",
     "witness_states": "SELECT, INSERT, UPDATE",
     "proof_parts": "SELECT, INSERT, DELETE",
-    "cosignatures": "SELECT, INSERT, UPDATE (line, cosigned_at, received_at)",
-    "ledger_alarms": "SELECT, INSERT, UPDATE (ended_at, acknowledged_at, acknowledged_by, reason)",
+    "cosignatures": "SELECT, INSERT, UPDATE (line, cosigned_at, judged_at)",
+    "ledger_alarms": "SELECT, INSERT (origin, kind, detail, raised_at),"
+    " UPDATE (ended_at, acknowledged_at, acknowledged_by, reason)",
 }
 _PUBLISHED = ("ledger_leaves", "ledger_nodes", "ledger_checkpoints", "cosignatures")
 

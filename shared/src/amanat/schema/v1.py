@@ -29,6 +29,7 @@ _TABLES = (
     )""",
     "CREATE INDEX outbox_unpublished ON outbox (id) WHERE published_at IS NULL AND cancelled_at IS NULL",
     "CREATE INDEX outbox_disclosed ON outbox (referral, category, epoch) WHERE category IS NOT NULL",
+    "CREATE INDEX outbox_news ON outbox (referral) WHERE published_at IS NULL AND cancelled_at IS NULL",
     "CREATE INDEX outbox_created ON outbox (created_at)",
     """CREATE TABLE inbox (
         event_id uuid PRIMARY KEY,

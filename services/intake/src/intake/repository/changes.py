@@ -122,7 +122,7 @@ async def apply(
         await outbox.cancel(session, referral=code, category=share.category, epoch_upto=share.epoch)
     for referral in changes.referrals.values():
         if referral.state == "closed":
-            await outbox.cancel_news(session, referral=referral.code)
+            await outbox.cancel_news(session, tenant=tenant, referral=referral.code)
     for outgoing in changes.outgoing:
         await outbox.add(
             session,

@@ -178,7 +178,7 @@ async def record_half(
     changes, minter = Changes(), instruments.minter()
     changes.ledger.append(line(HALVES, f"custody_{half}", barcode, row, sealed=body.body()))
     # A half opens nothing new; what has expired meanwhile ends first, so that the half does not go on under it.
-    setting = setting_of(case, minter, instruments, now, opens=False)
+    setting = setting_of(case, minter, instruments, now, opens=False, must_fit=False)
     plan_all(changes, case, setting)
     amend_all(changes, case, [document], setting)
     await save(session, case, changes, minter, instruments, now)

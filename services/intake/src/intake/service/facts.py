@@ -113,7 +113,7 @@ async def take(
         )
     minter = instruments.minter()
     # A fact opens nothing new; what has expired meanwhile ends first, so that the fact does not go on under it.
-    setting = setting_of(case, minter, instruments, now, opens=False)
+    setting = setting_of(case, minter, instruments, now, opens=False, must_fit=False)
     plan_all(changes, case, setting)
     amend_all(changes, case, [document], setting)
     await save(session, case, changes, minter, instruments, now)

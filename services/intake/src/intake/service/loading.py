@@ -167,7 +167,13 @@ async def save_event(
 
 
 def setting_of(
-    case: LoadedCase, minter: Minter, instruments: Instruments, now: datetime, *, opens: bool = True
+    case: LoadedCase,
+    minter: Minter,
+    instruments: Instruments,
+    now: datetime,
+    *,
+    opens: bool = True,
+    must_fit: bool = True,
 ) -> Setting:
     """What a plan of this case needs.
 
@@ -185,6 +191,7 @@ def setting_of(
         lease_seconds=instruments.lease_of,
         rules=instruments.age_rules,
         opens=opens,
+        must_fit=must_fit,
     )
 
 

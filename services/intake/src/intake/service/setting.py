@@ -43,5 +43,7 @@ class Setting:
     new_id: Callable[[], UUID]
     lease_seconds: Callable[[Agency], float]
     rules: AgeRules
+    must_fit: bool = True
+    """False for what agencies did: that takes effect though its projection has grown too large to go on."""
     opens: bool = True
     """False where nothing may be newly shared: a withdrawal needs no key, so it waits for nobody who has one."""

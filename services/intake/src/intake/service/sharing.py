@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Counter
+
 from amanat import sealing
 from amanat.categories import PERSONAL, Agency, Category
 from amanat.consent import Access, Grant, ceiling, decide
@@ -31,6 +33,7 @@ from intake.service.setting import Setting
 
 LARGEST = 700_000
 """Bytes of one category's projection: sealed and in base64 it must fit a message of Kafka's default megabyte."""
+TOO_MUCH = Counter("amanat_too_much_to_share_total", "Projections of facts and halves that were too large to go on")
 KIT_HANDLERS = frozenset({Agency.POLICE_LINK, Agency.FORENSICS})
 
 
@@ -99,6 +102,14 @@ def disclose(
             continue
         epoch = referral.shares[category].epoch
         event_id = setting.new_id()
+        plaintext = content.model_dump_json().encode()
+        if len(plaintext) > LARGEST:
+            if setting.must_fit:
+                raise TooMuchInOneCategory
+            # What an agency did takes effect all the same; what no longer fits is not sent on, and people are told.
+            TOO_MUCH.inc()
+            changes.timeline.append(_entry(setting.now, "too_much_to_share", referral, category=category))
+            continue
         key, wrap = setting.minter.mint()
         aad = sealing.associated_data(
             referral=referral.code,
@@ -108,9 +119,6 @@ def disclose(
             key_id=key.key_id,
             epoch=epoch,
         )
-        plaintext = content.model_dump_json().encode()
-        if len(plaintext) > LARGEST:
-            raise TooMuchInOneCategory
         event = CategoryDisclosed(
             referral=referral.code,
             organisation=referral.organisation,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,20 +18,21 @@ from amanat.categories import Agency
 from amanat.contracts.checkpoints import CheckpointCosigned, CheckpointPublished, ConsistencyShown
 from amanat.db import Database
 from amanat.directory import Directory
-from amanat.inbox import Handler
-from amanat.ledger import tree
+from amanat.inbox import Inbox
+from amanat.kafka import Consumer
+from amanat.ledger import alarms, tree
 from amanat.ledger.alarms import Board
 from amanat.ledger.audit import audit
 from amanat.ledger.checkpoints import Speaker, publish
 from amanat.ledger.entries import Seals
 from amanat.ledger.sources import Source
-from amanat.ledger.witness import TOPIC, Ledgers, Witness
+from amanat.ledger.witness import SILENT_AFTER, TOPIC, Ledgers, Witness
 from amanat.notes import NoteSigner, NoteVerifier
 from amanat.received import Received
-from amanat.settings import LedgerSettings
+from amanat.settings import KafkaSettings, LedgerSettings
 from amanat.worker import Every, Task, Timetable
 
-NEVER_PARK = frozenset({ConsistencyShown.type, CheckpointPublished.type, CheckpointCosigned.type})
+TYPES = frozenset({ConsistencyShown.type, CheckpointPublished.type, CheckpointCosigned.type})
 SEQUENCE_S = 0.5
 WATCH_S = 5.0
 _WAITING = Gauge("amanat_ledger_waiting", "Entries that the sequencer has not yet taken", ["service"])
@@ -58,6 +59,7 @@ class LedgerDuty:
     at_rest: Seals
     tenants: Collection[str]
     now: Callable[[], datetime]
+    since: datetime
 
     @classmethod
     def of(
@@ -82,32 +84,43 @@ class LedgerDuty:
         speaker = Speaker(service, signer, new_id)
         witness = Witness(speaker, ledgers)
         board, every_s, audit_s = Board(database), settings.checkpoint_seconds, settings.audit_seconds
-        return cls(service, database, speaker, witness, board, every_s, audit_s, sources, at_rest, tenants, now)
+        return cls(service, database, speaker, witness, board, every_s, audit_s, sources, at_rest, tenants, now, now())
 
     @property
     def topics(self) -> list[str]:
         """What the process reads besides its own."""
         return [f"{TOPIC}{service}" for service in self.witness.ledgers.verifiers if service != self.service]
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """For the inbox. None of them fails for what an event says."""
+    async def process(self, batch: Sequence[Received]) -> None:
+        """Takes what came on the other services' topics. It has an inbox and a consumer of its own: nothing that
+        another service writes there is ever handled as the gate's word, or keeps it waiting. Raises as `Inbox.process`.
+        """
+        strangers = [event for event in batch if event.type not in TYPES]
+        for event in strangers:
+            async with self.database.transaction(()) as session:
+                await self.witness.refuse(session, event, self.now())
+        await self._inbox.process([event for event in batch if event.type in TYPES])
 
+    @property
+    def _inbox(self) -> Inbox:
         async def hear(session: AsyncSession, events: Sequence[Received]) -> None:
-            for event in events:
+            # Each ledger in its own order; ledgers by name, so that two transactions lock them in one order.
+            for event in sorted(events, key=lambda each: each.topic):
                 await self.witness.hear(session, event, self.now())
 
-        return dict.fromkeys(sorted(NEVER_PARK), hear)
+        return Inbox(self.database, dict.fromkeys(TYPES, hear), TYPES, lambda _: None)
 
-    def tasks(self) -> list[Task]:
-        """What runs beside relay and consumer."""
+    def tasks(self, settings: KafkaSettings) -> list[Task]:
+        """What runs beside the process's own relay and consumer."""
         return [
+            Consumer(settings, self.topics, f"{self.service}-ledger", self.process),
             Every("sequence", SEQUENCE_S, self._sequence),
             Timetable("checkpoint", self.every_s, self._publish),
             Every("witness", WATCH_S, self._watch),
             Every("audit", self.audit_s, self._audit),
         ]
 
-    def alarms(self) -> Sequence[str]:
+    def standing(self) -> Sequence[str]:
         """For `/readyz`: what stands, as "kind: origin"."""
         return self.board.told
 
@@ -128,10 +141,16 @@ class LedgerDuty:
         _log.info("ledger_audited", leaves=done.leaves, erased=done.erased, alarms=done.alarms)
 
     async def _watch(self) -> None:
-        await self.witness.watch(self.database, self.every_s, self.now())
-        await self.board.look()
+        now = self.now()
+        await self.witness.watch(self.database, self.every_s, self.since, now)
         async with self.database.transaction(()) as session:
-            _WAITING.labels(self.service).set(await tree.waiting(session))
+            number, oldest = await tree.waiting(session)
+            _WAITING.labels(self.service).set(number)
+            if oldest is not None and (now - oldest).total_seconds() > SILENT_AFTER * self.every_s:
+                await alarms.add(session, self.speaker.origin, alarms.SEQUENCER_WAITS, {}, now)
+            else:
+                await alarms.end(session, self.speaker.origin, alarms.SEQUENCER_WAITS, now)
+        await self.board.look()
 
 
 def ledgers_of(directory: Directory) -> Ledgers:

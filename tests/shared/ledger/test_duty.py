@@ -1,0 +1,62 @@
+"""What other services write on their topics is never handled as the gate's word."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from amanat.at_rest import AtRest
+from amanat.categories import Agency
+from amanat.contracts.disclosures import CategoryWithdrawn, KitAnnounced, ReferralOpened
+from amanat.directory import Directory
+from amanat.ledger_duty import LedgerDuty, NoLedgerKey
+from amanat.settings import LedgerSettings
+from amanat_local.keys import Keys
+
+from .world import World
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+POLICE = "police-link"
+
+
+def duty(world: World, keys: Keys, service: str = POLICE, key_of: str = POLICE) -> LedgerDuty:
+    return LedgerDuty.of(
+        service, LedgerSettings(ledger_key_file=keys.ledger(key_of)), Directory.load(keys.directory_file),
+        world[POLICE].database, uuid4, lambda: NOW, sources=(), at_rest=AtRest({0: bytes(32)}), tenants=(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [CategoryWithdrawn.type, KitAnnounced.type, ReferralOpened.type, "no.type.at.all"])
+async def test_an_event_of_the_gates_on_a_ledgers_topic_has_no_effect_and_is_an_alarm(
+    world: World, agency_keys: Keys, kind: str
+) -> None:
+    body = {"referral": "P-7KQ2-M4XD-1", "organisation": "station-saddar", "category": "incident", "epoch": 2**31 - 1,
+            "consent_version": 9, "withdrawn_at": "2026-03-01T00:00:00Z", "barcode": "KIT-1",
+            "announced_at": "2026-03-01T00:00:00Z", "opened_at": "2026-03-01T00:00:00Z", "purpose": "x"}  # fmt: skip
+    ledger = duty(world, agency_keys)
+    await ledger.process([world.event("checkpoints.forensics", kind, body)])
+    async with ledger.database.transaction(["station-saddar"]) as session:
+        for table in ("tombstones", "kits", "referrals", "parked"):
+            assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0
+        alarms = (await session.execute(text("SELECT origin, kind FROM ledger_alarms"))).all()
+    assert [tuple(row) for row in alarms] == [("amanat.local/forensics", "bad_checkpoint")]
+
+
+def test_what_the_gate_says_and_what_ledgers_say_come_by_consumers_of_their_own() -> None:
+    """Whoever puts a ledger's topic beside the gate's lets every service speak as the gate."""
+    for room in ("shared/src/amanat/agency/worker.py", "services/intake/src/intake/gate.py"):
+        source = Path(__file__).parents[3].joinpath(room).read_text()
+        assert "ledger.topics" not in source
+        assert source.count("Consumer(") == 1
+
+
+@pytest.mark.parametrize("of", [Agency.FORENSICS])
+def test_a_key_that_the_directory_does_not_name_for_this_service_does_not_start(
+    world: World, agency_keys: Keys, of: str
+) -> None:
+    with pytest.raises(NoLedgerKey):
+        duty(world, agency_keys, key_of=of)
