@@ -25,8 +25,9 @@ from amanat.ledger.alarms import Board
 from amanat.ledger.audit import audit
 from amanat.ledger.checkpoints import Speaker, publish
 from amanat.ledger.entries import Seals
+from amanat.ledger.known import Ledgers
 from amanat.ledger.sources import Source
-from amanat.ledger.witness import SILENT_AFTER, TOPIC, Ledgers, Witness
+from amanat.ledger.witness import SILENT_AFTER, TOPIC, Witness
 from amanat.notes import NoteSigner, NoteVerifier
 from amanat.received import Received
 from amanat.settings import KafkaSettings, LedgerSettings

@@ -18,7 +18,8 @@ from amanat.at_rest import AtRest
 from amanat.db import Database
 from amanat.ledger import alarms, checkpoints, tree
 from amanat.ledger.checkpoints import Speaker
-from amanat.ledger.witness import Ledgers, Witness
+from amanat.ledger.known import Ledgers
+from amanat.ledger.witness import Witness
 from amanat.notes import Checkpoint, NoteSigner, NoteVerifier
 from amanat.received import Received, received
 from amanat.tables import ledger_entries, outbox

@@ -6,7 +6,7 @@ prove nothing. What happened before a ledger's first cosigned checkpoint is not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +21,8 @@ from amanat.contracts.checkpoints import LONGEST, CheckpointCosigned, Checkpoint
 from amanat.db import AnyRow, Database
 from amanat.ledger import alarms
 from amanat.ledger.checkpoints import Speaker
-from amanat.notes import BadSignature, Checkpoint, MalformedNote, NoteVerifier, signed_note, split_note
+from amanat.ledger.known import Ledgers
+from amanat.notes import BadSignature, Checkpoint, MalformedNote, signed_note, split_note
 from amanat.received import Received
 from amanat.tables import cosignatures, ledger_checkpoints, proof_parts, witness_states, witnessed
 
@@ -30,46 +31,6 @@ SILENT_AFTER = 2.5
 TOPIC = "checkpoints."
 JUDGED_AT_ONCE = 200
 _COSIGNED = ("origin", "size", "root", "witness")
-
-
-@dataclass(frozen=True)
-class Ledgers:
-    """The ledgers that are known: each service's, with the keys of its notes, the current one first."""
-
-    verifiers: Mapping[str, Sequence[NoteVerifier]]
-
-    def origin(self, service: str) -> str | None:
-        """The name of a service's ledger."""
-        found = self.verifiers.get(service)
-        return found[0].name if found else None
-
-    def service(self, origin: str) -> str:
-        """Whose ledger that is. Raises MalformedNote for one that the directory does not name."""
-        for service in self.verifiers:
-            if self.origin(service) == origin:
-                return service
-        raise MalformedNote("a ledger that is not known")
-
-    def checkpoint(self, service: str, note: str) -> Checkpoint:
-        """A note of that service's own ledger, verified. Raises MalformedNote, BadSignature."""
-        for verifier in self.verifiers.get(service, ()):
-            try:
-                checkpoint = verifier.checkpoint(note)
-            except BadSignature:
-                continue
-            if checkpoint.origin != verifier.name:
-                raise MalformedNote("a checkpoint of another ledger")
-            return checkpoint
-        raise BadSignature("no key of this service")
-
-    def cosignature(self, service: str, checkpoint: Checkpoint, line: str) -> datetime:
-        """When that service cosigned. Raises MalformedNote, BadSignature."""
-        for verifier in self.verifiers.get(service, ()):
-            try:
-                return verifier.cosignature(checkpoint, line)
-            except BadSignature:
-                continue
-        raise BadSignature("no key of this service")
 
 
 @dataclass(frozen=True)
