@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from amanat_local.demo import payloads, proof
 from amanat_local.demo.clients import WAIT_S, Client, NotAsTold
 from amanat_local.demo.receiver import Receiver
@@ -149,11 +151,7 @@ class Story:
         fir = self.station.post(f"/v1/referrals/{case['police-link']}/fir", payloads.FIR)
         self.teller.claim(fir.status_code == 201, "the FIR is registered")
         path = f"/v1/cases/{case['legal-aid']}/summary"
-        summary = self.partner.until(
-            path,
-            lambda answer: {"investigation", "laboratory"} <= set(answer.json().get("parts", {})),
-            "FIR and report in the summary",
-        )
+        summary = self.partner.until(path, _whole, "the FIR, the report and the kit's whole way in the summary")
         self._parts(summary.json(), {"identity", "incident", "investigation", "laboratory"}, "the partner")
         again = self.partner.get(path, If_None_Match=summary.headers["etag"])
         self.teller.claim(again.status_code == 304, "unchanged since: 304, and no look")
@@ -291,3 +289,10 @@ class Story:
     @staticmethod
     def _any_opens(copy: proof.Copy, referral: str, keys: dict[str, bytes]) -> bool:
         return any(copy.opens(referral, key) for key in keys.values())
+
+
+def _whole(summary: httpx.Response) -> bool:
+    """Whether the partner's summary holds all that is on its way to it: each piece replaces the one before."""
+    parts = summary.json().get("parts", {})
+    kinds = [record["record"] for record in parts.get("laboratory", ())]
+    return "investigation" in parts and kinds.count("custody_half") == 4 and "laboratory_report" in kinds
