@@ -104,3 +104,16 @@ async def test_a_part_of_a_proof_that_no_proof_has_is_refused(world: World) -> N
     body = {"referral": "*", "previous": 0, "size": 9, "part": 40000, "hashes": ""}
     await world[FORENSICS].hear(world.event(f"checkpoints.{POLICE}", "pk.amanat.consistency-shown.v1", body), world.now)
     assert await world[FORENSICS].alarms() == [("bad_checkpoint", POLICE)]
+
+
+async def test_a_ledger_that_was_mended_without_growing_is_trusted_again_after_the_operators_word(world: World) -> None:
+    await _history(world)
+    kept = world[POLICE].sql("SELECT encode(commitment, 'hex') FROM ledger_entries WHERE id = 8").strip()
+    world[POLICE].sql("UPDATE ledger_entries SET commitment = sha256(commitment) WHERE id = 8")
+    await world.tick(POLICE)
+    world[POLICE].sql(f"UPDATE ledger_entries SET commitment = '\\x{kept}' WHERE id = 8")
+    await world.tick(POLICE)
+    assert await world[FORENSICS].acknowledge(POLICE) >= 1
+    await world.tick(POLICE)
+    assert await world[FORENSICS].alarms() == []
+    assert await _cosigned(world, 50) >= {FORENSICS}

@@ -75,11 +75,11 @@ class Witness:
         if state.told_at is not None and told_at <= state.told_at and await _is_known(session, checkpoint):
             return  # the broker hands out again what was heard before; a restored ledger says it anew
         wrong = await _wrong(session, state, checkpoint, said)
-        await session.execute(
-            insert(witnessed)
-            .values(origin=origin, size=checkpoint.size, root=checkpoint.root, note=said.note, seen_at=now)
-            .on_conflict_do_nothing()
+        seen = insert(witnessed).values(
+            origin=origin, size=checkpoint.size, root=checkpoint.root, note=said.note, seen_at=now
         )
+        key = list(witnessed.primary_key.columns)
+        await session.execute(seen.on_conflict_do_update(index_elements=key, set_={"seen_at": now}))
         await session.execute(
             delete(proof_parts).where(proof_parts.c.origin == origin, proof_parts.c.size <= checkpoint.size)
         )

@@ -79,7 +79,7 @@ _GRANTS = {
     "ledger_leaves": "SELECT, INSERT",
     "ledger_nodes": "SELECT, INSERT",
     "ledger_checkpoints": "SELECT, INSERT",
-    "witnessed": "SELECT, INSERT",
+    "witnessed": "SELECT, INSERT, UPDATE (seen_at)",
     "witness_states": "SELECT, INSERT, UPDATE",
     "proof_parts": "SELECT, INSERT, DELETE",
     "cosignatures": "SELECT, INSERT, UPDATE (line, cosigned_at, judged_at)",
