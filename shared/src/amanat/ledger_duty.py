@@ -100,16 +100,13 @@ class LedgerDuty:
         for event in strangers:
             async with self.database.transaction(()) as session:
                 await self.witness.refuse(session, event, self.now())
-        await self._inbox.process([event for event in batch if event.type in TYPES])
+        inbox = Inbox(self.database, dict.fromkeys(TYPES, self._hear), TYPES, lambda _: None)
+        await inbox.process([event for event in batch if event.type in TYPES])
 
-    @property
-    def _inbox(self) -> Inbox:
-        async def hear(session: AsyncSession, events: Sequence[Received]) -> None:
-            # Each ledger in its own order; ledgers by name, so that two transactions lock them in one order.
-            for event in sorted(events, key=lambda each: each.topic):
-                await self.witness.hear(session, event, self.now())
-
-        return Inbox(self.database, dict.fromkeys(TYPES, hear), TYPES, lambda _: None)
+    async def _hear(self, session: AsyncSession, events: Sequence[Received]) -> None:
+        # Each ledger in its own order; ledgers by name, so that two transactions lock them in one order.
+        for event in sorted(events, key=lambda each: each.topic):
+            await self.witness.hear(session, event, self.now())
 
     def tasks(self, settings: KafkaSettings) -> list[Task]:
         """What runs beside the process's own relay and consumer."""

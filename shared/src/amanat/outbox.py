@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.contracts.base import Event
@@ -94,41 +94,34 @@ async def add(
     wake(session)
 
 
-async def cancel(session: AsyncSession, *, referral: str, category: str, epoch_upto: int) -> int:
+async def cancel(session: AsyncSession, *, tenant: str, referral: str, category: str, epoch_upto: int) -> int:
     """Takes back disclosures of a category up to an epoch that have not been published; returns how many.
 
     The tombstone itself is never cancelled, though it names the same category and epoch.
     """
-    return await _rows(
-        session,
-        update(outbox)
-        .where(
-            outbox.c.referral == referral,
-            outbox.c.category == category,
-            outbox.c.epoch <= epoch_upto,
-            outbox.c.type == DISCLOSED,
-            outbox.c.published_at.is_(None),
-            outbox.c.cancelled_at.is_(None),
-        )
-        .values(cancelled_at=func.now()),
-    )
+    of_it = (outbox.c.category == category, outbox.c.epoch <= epoch_upto, outbox.c.type == DISCLOSED)
+    return await _take_back(session, tenant, referral, *of_it)
 
 
 async def cancel_news(session: AsyncSession, *, tenant: str, referral: str) -> int:
     """Takes back what would still tell of a referral that nothing of is shared any more: its opening and its kits, as
     far as unpublished; returns how many. Its tombstones go out, since a row may have been sent and not yet marked."""
-    return await _rows(
-        session,
+    return await _take_back(session, tenant, referral, outbox.c.type.in_(_NEWS))
+
+
+async def _take_back(session: AsyncSession, tenant: str, referral: str, *which: ColumnElement[bool]) -> int:
+    statement = (
         update(outbox)
         .where(
             outbox.c.tenant == tenant,
             outbox.c.referral == referral,
-            outbox.c.type.in_(_NEWS),
             outbox.c.published_at.is_(None),
             outbox.c.cancelled_at.is_(None),
+            *which,
         )
-        .values(cancelled_at=func.now()),
+        .values(cancelled_at=func.now())
     )
+    return await _rows(session, statement)
 
 
 async def replay(session: AsyncSession, topic: str | None = None) -> int:

@@ -79,7 +79,7 @@ async def test_cancelling_takes_back_unpublished_disclosures_of_the_epoch_and_ol
         await say(session, TOPIC, disclosed(P1, epoch=1), disclosed(P1, epoch=2), disclosed(P1, epoch=3))
         await say(session, TOPIC, disclosed(P1, "identity"), disclosed(P2), kit(P1))
     async with worker.transaction([SADDAR]) as session:
-        assert await outbox.cancel(session, referral=P1, category="incident", epoch_upto=2) == 2
+        assert await outbox.cancel(session, tenant=SADDAR, referral=P1, category="incident", epoch_upto=2) == 2
     assert len(await unpublished(worker)) == 4
 
 
@@ -88,23 +88,32 @@ async def test_cancelling_never_touches_published_rows(worker: Database) -> None
         await say(session, TOPIC, disclosed(P1))
     await publish_all(worker)
     async with worker.transaction([SADDAR]) as session:
-        assert await outbox.cancel(session, referral=P1, category="incident", epoch_upto=9) == 0
+        assert await outbox.cancel(session, tenant=SADDAR, referral=P1, category="incident", epoch_upto=9) == 0
         assert await session.scalar(select(func.count()).where(rows.c.cancelled_at.is_not(None))) == 0
 
 
 async def test_cancelling_never_takes_back_the_tombstone(worker: Database) -> None:
     async with worker.transaction([SADDAR]) as session:
         await say(session, TOPIC, withdrawn(P1))
-        assert await outbox.cancel(session, referral=P1, category="incident", epoch_upto=9) == 0
+        assert await outbox.cancel(session, tenant=SADDAR, referral=P1, category="incident", epoch_upto=9) == 0
 
 
 async def test_the_http_process_cancels_its_own_tenants_events_alone(worker: Database, api: Database) -> None:
     async with worker.transaction([SADDAR, CLIFTON]) as session:
         await say(session, TOPIC, disclosed(P1), tenant=CLIFTON)
     async with api.transaction([SADDAR]) as session:
-        assert await outbox.cancel(session, referral=P1, category="incident", epoch_upto=9) == 0
+        assert await outbox.cancel(session, tenant=CLIFTON, referral=P1, category="incident", epoch_upto=9) == 0
     async with api.transaction([CLIFTON]) as session:
-        assert await outbox.cancel(session, referral=P1, category="incident", epoch_upto=9) == 1
+        assert await outbox.cancel(session, tenant=CLIFTON, referral=P1, category="incident", epoch_upto=9) == 1
+
+
+async def test_what_is_taken_back_is_the_asking_tenants_even_where_the_transaction_sees_two(worker: Database) -> None:
+    async with worker.transaction([SADDAR, CLIFTON]) as session:
+        await say(session, TOPIC, disclosed(P1), kit(P1), tenant=CLIFTON)
+        assert await outbox.cancel(session, tenant=SADDAR, referral=P1, category="incident", epoch_upto=9) == 0
+        assert await outbox.cancel_news(session, tenant=SADDAR, referral=P1) == 0
+        assert await outbox.cancel(session, tenant=CLIFTON, referral=P1, category="incident", epoch_upto=9) == 1
+        assert await outbox.cancel_news(session, tenant=CLIFTON, referral=P1) == 1
 
 
 async def test_the_http_process_cannot_take_back_a_tombstone(api: Database) -> None:
@@ -166,7 +175,7 @@ async def test_a_replay_sends_tombstones_and_skips_dead_epochs(worker: Database)
 async def test_a_replay_leaves_cancelled_rows_alone(worker: Database) -> None:
     async with worker.transaction([SADDAR]) as session:
         await say(session, TOPIC, disclosed(P1), kit(P1))
-        await outbox.cancel(session, referral=P1, category="incident", epoch_upto=1)
+        await outbox.cancel(session, tenant=SADDAR, referral=P1, category="incident", epoch_upto=1)
     await publish_all(worker)
     async with worker.transaction(()) as session:
         assert await outbox.replay(session) == 1

@@ -129,7 +129,7 @@ async def test_its_poll_finds_what_no_notification_told(cluster: Postgres, worke
 async def test_cancelled_rows_are_not_sent(worker: Database) -> None:
     async with worker.transaction([SADDAR]) as session:
         await say(session, TOPIC, disclosed(P1), kit(P1))
-        await outbox.cancel(session, referral=P1, category="incident", epoch_upto=1)
+        await outbox.cancel(session, tenant=SADDAR, referral=P1, category="incident", epoch_upto=1)
     broker = Taking()
     await Relay(worker, broker, "police-link").once()
     assert [row.headers["ce_type"] for row in broker.taken] == ["pk.amanat.kit-announced.v1"]
@@ -229,7 +229,7 @@ async def test_it_never_waits_for_a_withdrawal_that_holds_a_row(worker: Database
     broker = Taking()
     running = Relay(worker, broker, "police-link")
     async with worker.transaction([SADDAR]) as withdrawal:
-        assert await outbox.cancel(withdrawal, referral=P1, category="incident", epoch_upto=1) == 1
+        assert await outbox.cancel(withdrawal, tenant=SADDAR, referral=P1, category="incident", epoch_upto=1) == 1
         async with asyncio.timeout(3):
             await running.once()
             await running.once()

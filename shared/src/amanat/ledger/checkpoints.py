@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import merkle, outbox
@@ -93,11 +92,7 @@ async def publish(database: Database, speaker: Speaker, at: datetime) -> Checkpo
         if (None if last is None else last.published_at) != (None if before is None else before.published_at):
             return None  # another process was quicker, and what was found here may be older than what it signed
         row = {"published_at": at, "size": checkpoint.size, "root": checkpoint.root, "note": note}
-        added = await session.scalar(
-            insert(ledger_checkpoints).values(row).on_conflict_do_nothing().returning(ledger_checkpoints.c.size)
-        )
-        if added is None:
-            return None
+        await session.execute(insert(ledger_checkpoints).values(row))
         for event in _events(previous, checkpoint, proof, note):
             await speaker.say(session, event, at)
     return checkpoint

@@ -259,9 +259,3 @@ async def cosignatures_of(session: AsyncSession, origin: str, size: int, root: b
         .order_by(cosignatures.c.witness)
     )
     return (await session.execute(statement)).all()
-
-
-async def newest_cosigned(session: AsyncSession, origin: str) -> int | None:
-    """The size of the largest checkpoint of a ledger that anybody cosigned."""
-    size = await session.scalar(select(func.max(cosignatures.c.size)).where(cosignatures.c.origin == origin))
-    return None if size is None else int(size)

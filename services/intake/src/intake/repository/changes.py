@@ -119,7 +119,7 @@ async def apply(
             insert(timeline), [{"tenant": tenant, "case_code": case, **entry} for entry in changes.timeline]
         )
     for code, share, _ in changes.shares_ended:
-        await outbox.cancel(session, referral=code, category=share.category, epoch_upto=share.epoch)
+        await outbox.cancel(session, tenant=tenant, referral=code, category=share.category, epoch_upto=share.epoch)
     for referral in changes.referrals.values():
         if referral.state == "closed":
             await outbox.cancel_news(session, tenant=tenant, referral=referral.code)

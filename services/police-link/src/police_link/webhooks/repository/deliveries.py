@@ -122,7 +122,7 @@ async def due_tenants(session: AsyncSession, now: datetime) -> list[str]:
 
 # The row is judged again where it is locked: another worker may have claimed it after this statement began.
 _CLAIM = text(
-    f"""
+    """
     WITH busy AS (
         SELECT tenant, subscription_id, count(*) AS number FROM webhook_deliveries
         WHERE tenant = ANY (:tenants) AND claim IS NOT NULL AND next_attempt_at > :now
@@ -137,7 +137,7 @@ _CLAIM = text(
         WHERE d.tenant = ANY (:tenants) AND d.delivered_at IS NULL AND d.gave_up_at IS NULL
             AND d.purged_at IS NULL
             AND d.next_attempt_at <= :now AND (s.not_before IS NULL OR s.not_before <= :now)
-            AND (s.state = 'active' OR (s.state = 'pending' AND d.type = '{HANDSHAKE}'))
+            AND (s.state = 'active' OR (s.state = 'pending' AND d.type = :handshake))
     ), picked AS (
         SELECT d.tenant, d.id, due.url_sealed, due.secret_sealed
         FROM webhook_deliveries d JOIN due ON due.tenant = d.tenant AND due.id = d.id
@@ -153,7 +153,7 @@ _CLAIM = text(
     FROM picked WHERE d.tenant = picked.tenant AND d.id = picked.id
     RETURNING d.tenant, d.id, d.subscription_id, d.type, d.referral, d.created_at, d.attempts, d.claim,
         picked.url_sealed, picked.secret_sealed
-    """  # noqa: S608 - a constant of the code
+    """
 ).bindparams(
     bindparam("tenants", type_=ARRAY(Text)),
     bindparam("now", type_=Instant),
@@ -161,6 +161,7 @@ _CLAIM = text(
     bindparam("claim", type_=Uuid),
     bindparam("each", type_=Integer),
     bindparam("room", type_=Integer),
+    bindparam("handshake", HANDSHAKE, type_=Text),
 )
 
 
