@@ -87,9 +87,7 @@ def look(
     }
 
     def entry(kind: str, subject: str, outcome: Mapping[str, Any]) -> ledger.Entry:
-        content = LOOKS.content({**row, **outcome})
-        statement = ledger.Statement(tenant, kind, subject, at, source=LOOKS.name(look_id), content=content)
-        return ledger.entry(statement, at_rest, randomness)
+        return ledger.entry(LOOKS.statement(kind, subject, at, {**row, **outcome}), at_rest, randomness)
 
     if leased:
         nothing = entry("look", referral, {"referral": referral, "refused": None, "categories": ()})

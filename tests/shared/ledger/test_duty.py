@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,6 +45,25 @@ async def test_an_event_of_the_gates_on_a_ledgers_topic_has_no_effect_and_is_an_
             assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0
         alarms = (await session.execute(text("SELECT origin, kind FROM ledger_alarms"))).all()
     assert [tuple(row) for row in alarms] == [("amanat.local/forensics", "bad_checkpoint")]
+
+
+async def test_an_entry_that_a_foreign_transaction_keeps_from_the_tree_is_an_alarm_until_it_is_in(
+    world: World, agency_keys: Keys
+) -> None:
+    ledger, police = duty(world, agency_keys), world[POLICE]
+    late = replace(ledger, now=lambda: NOW + timedelta(seconds=3 * ledger.every_s))
+    async with police.database.transaction(()) as idle:
+        await idle.execute(text("SELECT pg_current_xact_id()"))
+        await police.append(2)
+        await ledger._sequence()
+        await ledger._watch()
+        assert ("sequencer_waits", POLICE) not in await police.alarms()
+        await late._watch()
+        assert ("sequencer_waits", POLICE) in await police.alarms()
+        assert any(each.startswith("sequencer_waits") for each in late.standing())
+    await late._sequence()
+    await late._watch()
+    assert ("sequencer_waits", POLICE) not in await police.alarms()
 
 
 def test_what_the_gate_says_and_what_ledgers_say_come_by_consumers_of_their_own() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
-from amanat.contracts.checkpoints import CheckpointPublished
-from amanat.ledger import tree
+from amanat.contracts.checkpoints import CheckpointCosigned, CheckpointPublished
+from amanat.ledger import alarms, tree
+from amanat.notes import Checkpoint, signed_note, split_note
 
 from .test_witness import OTHERS, TAMPERINGS, _cosigned, _history
 from .world import EVERY_S, SERVICES, World
@@ -117,3 +121,54 @@ async def test_a_ledger_that_was_mended_without_growing_is_trusted_again_after_t
     await world.tick(POLICE)
     assert await world[FORENSICS].alarms() == []
     assert await _cosigned(world, 50) >= {FORENSICS}
+
+
+async def test_a_tree_shown_to_another_is_found_out_after_days_without_a_watch(world: World) -> None:
+    await _history(world)
+    forged = Checkpoint(world[POLICE].speaker.origin, 51, bytes(32))
+    note = world[POLICE].speaker.signer.sign_checkpoint(forged)
+    body, lines = split_note(note)
+    lie = CheckpointCosigned(note=signed_note(body, [*lines, world[LEGAL].speaker.signer.cosign(forged, world.now)]))
+    for service in (POLICE, FORENSICS):
+        await world[service].hear(world.event(f"checkpoints.{LEGAL}", lie.type, lie.body()), world.now)
+    world.now += timedelta(days=9)
+    for service in (POLICE, FORENSICS):
+        for _ in range(2):
+            await world[service].watch(world.now)
+    assert [kind for kind, _ in await world[FORENSICS].alarms()].count("shown_to_another") == 1
+    assert [kind for kind, _ in await world[POLICE].alarms()].count("not_ours") == 1
+
+
+async def test_whoever_is_no_ledger_of_the_directory_is_never_silent(world: World) -> None:
+    await _history(world)
+    await world[FORENSICS].hear(world.event("checkpoints.nobody", CheckpointPublished.type, b"{}"), world.now)
+    world.now += timedelta(days=1)
+    await world[FORENSICS].watch(world.now)
+    assert {of for kind, of in await world[FORENSICS].alarms() if kind == "silence"} == {POLICE, LEGAL}
+
+
+async def test_who_waits_for_a_ledger_waits_before_it_has_raised_anything(world: World) -> None:
+    """Else two who raise the same alarm, one of them holding the ledger, would wait for each other for ever."""
+    await _history(world)
+    database, origin = world[FORENSICS].database, world[POLICE].speaker.origin
+    async with database.transaction(()) as session:
+        await alarms.lock(session, origin, world.now)
+        other = asyncio.create_task(alarms.raise_alarm(database, origin, "fork", {"size": 1}, world.now))
+        async with asyncio.timeout(5):
+            while "t" not in world[FORENSICS].sql("SELECT bool_or(NOT granted) FROM pg_locks"):
+                await asyncio.sleep(0.02)
+        await alarms.add(session, origin, "fork", {"size": 1}, world.now)
+    await other
+    assert await world[FORENSICS].alarms() == [("fork", POLICE)]
+
+
+@pytest.mark.parametrize("column", ["acknowledged_at", "ended_at"])
+async def test_nobody_can_raise_an_alarm_that_is_understood_already(world: World, column: str) -> None:
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with world[FORENSICS].database.transaction(()) as session:
+            await session.execute(
+                text(
+                    f"INSERT INTO ledger_alarms (origin, kind, detail, raised_at, {column})"
+                    " VALUES ('x', 'fork', '{}', now(), now())"
+                )
+            )

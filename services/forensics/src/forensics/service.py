@@ -172,16 +172,8 @@ async def _keep_parcel(
         "recorded_by": by.subject,
     }
     await repository.add_parcel(session, row)
-    statement = ledger.Statement(
-        tenant,
-        "unmatched_parcel",
-        barcode,
-        now,
-        said={"token": by.token_id},
-        source=PARCELS.name(parcel_id),
-        content=PARCELS.content(row, {COLUMN: plaintext}),
-    )
-    await ledger.append(session, [ledger.entry(statement, instruments.at_rest, instruments.randomness)])
+    statement = PARCELS.statement("unmatched_parcel", barcode, now, row, {COLUMN: plaintext}, token=by.token_id)
+    await ledger.enter(session, [statement], instruments.at_rest, instruments.randomness)
     _UNMATCHED.labels(tenant).inc()
     _log.warning("unmatched_parcel", organisation=tenant, parcel=str(parcel_id))
     return parcel_id

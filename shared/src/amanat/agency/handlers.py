@@ -20,7 +20,6 @@ from typing import TypeVar
 
 import structlog
 from prometheus_client import Counter
-from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger
@@ -125,15 +124,19 @@ class _Effects:
                 referral=event.referral, category=event.category, epoch=event.epoch, confirmed_at=now
             )
             await send(session, confirmed, tenant=event.organisation, seq=seq, now=now, instruments=self.instruments)
-        for received, event in zip(events, withdrawn, strict=True):
+        entered = [
+            ledger.Statement(
+                event.organisation,
+                "tombstone",
+                event.referral,
+                now,
+                {"category": event.category.value, "epoch": event.epoch},
+            )
+            for received, event in zip(events, withdrawn, strict=True)
             # A withdrawal takes effect even when its header is wrong; then only its ledger row is beyond our reach.
-            if received.organisation == event.organisation:
-                await ledger.append(session, [self._ledger_entry(event, now)])
-
-    def _ledger_entry(self, event: CategoryWithdrawn, now: datetime) -> ledger.Entry:
-        said: dict[str, JsonValue] = {"category": event.category.value, "epoch": event.epoch}
-        statement = ledger.Statement(event.organisation, "tombstone", event.referral, now, said)
-        return ledger.entry(statement, self.instruments.at_rest, self.instruments.randomness)
+            if received.organisation == event.organisation
+        ]
+        await ledger.enter(session, entered, self.instruments.at_rest, self.instruments.randomness)
 
     async def kit_announced(self, session: AsyncSession, events: Sequence[Received]) -> None:
         now = self.now()

@@ -139,16 +139,8 @@ async def keep(
     }
     await repository.add_own_record(session, row)
     await send(session, fact, tenant=tenant, seq=seq, now=now, instruments=instruments)
-    statement = ledger.Statement(
-        tenant,
-        kind,
-        code,
-        now,
-        said={"token": by.token_id},
-        source=OWN_RECORDS.name(record_id),
-        content=OWN_RECORDS.content(row, {OWN_COLUMN: plaintext}),
-    )
-    await ledger.append(session, [ledger.entry(statement, instruments.at_rest, instruments.randomness)])
+    statement = OWN_RECORDS.statement(kind, code, now, row, {OWN_COLUMN: plaintext}, token=by.token_id)
+    await ledger.enter(session, [statement], instruments.at_rest, instruments.randomness)
     return record_id
 
 

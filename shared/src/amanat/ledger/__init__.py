@@ -1,6 +1,6 @@
 """The ledger of one service: entries that transactions write, and the Merkle tree that a sequencer makes of them."""
 
-from amanat.ledger.entries import PADDING, Entry, Seals, Statement, append, commitment, entry, open_salt, proves
+from amanat.ledger.entries import PADDING, Entry, Seals, Statement, append, commitment, enter, entry, open_salt, proves
 from amanat.ledger.sources import Source
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Statement",
     "append",
     "commitment",
+    "enter",
     "entry",
     "open_salt",
     "proves",

@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import AnyRow, Database
 from amanat.ledger import alarms
-from amanat.ledger.entries import Seals, Statement, append, commitment, entry, open_salt, proves
+from amanat.ledger.entries import Seals, Statement, commitment, enter, open_salt, proves
 from amanat.ledger.reading import ERASED, Read, read, table_and_id, without_entry
 from amanat.ledger.sources import Source
 from amanat.sealing import Unopenable
@@ -116,7 +116,7 @@ async def erase(
         raise LookupError("no entry that could be erased")
     said: dict[str, JsonValue] = {"entry": row_commitment.hex()}
     statements = [Statement(tenant, ERASED, subject, now, said) for tenant, subject in taken]
-    await append(session, [entry(each, at_rest, randomness) for each in statements])
+    await enter(session, statements, at_rest, randomness)
 
 
 class _Changed(Exception):

@@ -146,3 +146,10 @@ async def append(session: AsyncSession, entries: Iterable[Entry]) -> None:
             values.append(json.dumps(dict(value)) if name == "said" else value)
     if columns["commitment"]:
         await session.execute(_ADD, columns)
+
+
+async def enter(
+    session: AsyncSession, statements: Iterable[Statement], at_rest: Seals, randomness: Callable[[int], bytes]
+) -> None:
+    """Makes the statements' entries and appends them."""
+    await append(session, [entry(each, at_rest, randomness) for each in statements])

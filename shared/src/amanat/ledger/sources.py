@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import JsonValue
 from sqlalchemy import Select, Table, select
 
-from amanat.ledger.entries import Seals, instant
+from amanat.ledger.entries import Seals, Statement, instant
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,19 @@ class Source:
             plaintext = (opened or {})[name]
             held[name] = None if plaintext is None else plaintext.decode()
         return held
+
+    def statement(
+        self,
+        kind: str,
+        subject: str,
+        at: datetime,
+        row: Mapping[str, Any],
+        opened: Mapping[str, bytes | None] | None = None,
+        **said: JsonValue,
+    ) -> Statement:
+        """What an entry says of a row that is written just now, in the row's own tenant."""
+        source, content = self.name(row["id"]), self.content(row, opened)
+        return Statement(row["tenant"], kind, subject, at, said, source, content)
 
     def open(self, row: Mapping[str, Any], at_rest: Seals) -> JsonValue:
         """The same content from the row as it stands in the table. Raises amanat.sealing.Unopenable."""

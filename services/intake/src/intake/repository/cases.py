@@ -161,6 +161,11 @@ async def has_index(session: AsyncSession, tenant: str, case: str, field: str) -
     return set((await session.execute(statement)).scalars())
 
 
+async def page_of(session: AsyncSession, found: Select[Any], limit: int, skip: int) -> list[tuple[str, str]]:
+    """A page of what a sweep finds: (tenant, case) of rows {tenant, case_code}, which come in an order that stays."""
+    return [(row.tenant, row.case_code) for row in await session.execute(found.limit(limit).offset(skip))]
+
+
 async def add_timeline(session: AsyncSession, tenant: str, case: str, entries: Sequence[dict[str, Any]]) -> None:
     """Append entries {at, kind, agency, organisation, referral, detail} to the case's timeline."""
     if entries:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat.consent import Access
 from amanat.db import AnyRow
 from intake.models import custody_halves, custody_matches, kits, timeline
-from intake.repository.cases import own_only
+from intake.repository.cases import own_only, page_of
 
 
 async def add_kit(session: AsyncSession, *, tenant: str, barcode: str, case: str, now: datetime) -> None:
@@ -119,10 +119,8 @@ async def cases_with_unmatched(
         .where(*_waiting_too_long(receipts_before, releases_before))
         .distinct()
         .order_by(kits.c.tenant, kits.c.case_code)
-        .limit(limit)
-        .offset(skip)
     )
-    return [(row.tenant, row.case_code) for row in await session.execute(statement)]
+    return await page_of(session, statement, limit, skip)
 
 
 async def unmatched(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import AnyRow
 from intake.models import clocks, keys, leases, referrals, request_secrets, rotations, shares
+from intake.repository.cases import page_of
 from intake.repository.changes import KEY_FENCE
 
 ROTATION = 4_246_002  # advisory lock: one rotation at a time
@@ -177,10 +178,8 @@ async def cases_with_ended_shares(
         .where(shares.c.ended_at.is_(None), shares.c.until <= now)
         .group_by(referrals.c.tenant, referrals.c.case_code)
         .order_by(func.min(shares.c.until), referrals.c.case_code)
-        .limit(limit)
-        .offset(skip)
     )
-    return [(row.tenant, row.case_code) for row in await session.execute(statement)]
+    return await page_of(session, statement, limit, skip)
 
 
 async def retire_superseded(session: AsyncSession, before: datetime, limit: int) -> int:
@@ -220,10 +219,8 @@ async def cases_with_overdue_clocks(
         .where(clocks.c.due_at <= now, clocks.c.met_at.is_(None), clocks.c.overdue_noted_at.is_(None))
         .group_by(clocks.c.tenant, clocks.c.case_code)
         .order_by(func.min(clocks.c.due_at), clocks.c.case_code)
-        .limit(limit)
-        .offset(skip)
     )
-    return [(row.tenant, row.case_code) for row in await session.execute(statement)]
+    return await page_of(session, statement, limit, skip)
 
 
 async def note_overdue(session: AsyncSession, tenant: str, case: str, now: datetime) -> Sequence[AnyRow]:
@@ -255,10 +252,8 @@ async def silent_cases(
         .where(_SILENT, referrals.c.opened_at <= opened_before)
         .group_by(referrals.c.tenant, referrals.c.case_code)
         .order_by(func.min(referrals.c.opened_at), referrals.c.case_code)
-        .limit(limit)
-        .offset(skip)
     )
-    return [(row.tenant, row.case_code) for row in await session.execute(statement)]
+    return await page_of(session, statement, limit, skip)
 
 
 async def note_silence(

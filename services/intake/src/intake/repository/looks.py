@@ -13,7 +13,7 @@ from amanat.consent import Access
 from amanat.db import AnyRow
 from amanat.tables import looks
 from intake.models import agency_looks, leases, referrals
-from intake.repository.cases import own_only
+from intake.repository.cases import own_only, page_of
 
 _TOLD = (
     leases.c.id,
@@ -106,10 +106,8 @@ async def cases_with_unaccounted(
         .where(leases.c.at <= leased_before, *_OPEN)
         .group_by(referrals.c.tenant, referrals.c.case_code)
         .order_by(func.min(leases.c.at), referrals.c.case_code)
-        .limit(limit)
-        .offset(skip)
     )
-    return [(row.tenant, row.case_code) for row in await session.execute(statement)]
+    return await page_of(session, statement, limit, skip)
 
 
 async def note_unaccounted(

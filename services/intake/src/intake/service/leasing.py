@@ -118,16 +118,8 @@ async def lease(
             }
         )
     await keys.record_leases(session, recorded)
-    statements = [
-        ledger.Statement(
-            str(row["tenant"]), "leased", str(row["referral"]), now,
-            source=LEASES.name(row["id"]), content=LEASES.content(row),
-        )
-        for row in recorded
-    ]  # fmt: skip
-    await ledger.append(
-        session, [ledger.entry(each, instruments.at_rest, instruments.randomness) for each in statements]
-    )
+    statements = [LEASES.statement("leased", row["referral"], now, row) for row in recorded]
+    await ledger.enter(session, statements, instruments.at_rest, instruments.randomness)
     return LeaseAnswer(leases=tuple(given[position] for position in range(len(items))))
 
 

@@ -55,16 +55,8 @@ async def take(
     if not new:
         return
     await _account(session, tenant, case, now)
-    statements = [
-        ledger.Statement(
-            tenant, "look_told", fact.referral, now,
-            source=LOOKS_TOLD.name(row["id"]), content=LOOKS_TOLD.content(row),
-        )
-        for row in new
-    ]  # fmt: skip
-    await ledger.append(
-        session, [ledger.entry(each, instruments.at_rest, instruments.randomness) for each in statements]
-    )
+    statements = [LOOKS_TOLD.statement("look_told", fact.referral, now, row) for row in new]
+    await ledger.enter(session, statements, instruments.at_rest, instruments.randomness)
 
 
 def patience(instruments: Instruments) -> timedelta:
