@@ -118,7 +118,7 @@ class Reader:
         """Reads once and notes it."""
         if time.monotonic() - self.token_at > TOKEN_S:
             self.token = await asyncio.to_thread(tokens.token, self.info, SYSTEM)
-            self.token_id, self.token_at = _claims(self.token)["jti"], time.monotonic()
+            self.token_id, self.token_at = claims_of(self.token)["jti"], time.monotonic()
         request = self.station.http.build_request(
             "GET", f"/v1/referrals/{referral}", headers={"Authorization": f"Bearer {self.token}"}
         )
@@ -274,7 +274,8 @@ def pause() -> float:
     return secrets.randbelow(40) / 1000
 
 
-def _claims(token: str) -> dict[str, Any]:
+def claims_of(token: str) -> dict[str, Any]:
+    """What a token says; its signature is not looked at."""
     payload = token.split(".")[1]
     found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return found

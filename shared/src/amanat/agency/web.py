@@ -21,7 +21,7 @@ from amanat.agency.reading import Answer, Unchanged
 from amanat.agency.recording import reported
 from amanat.agency.schemas import Feed, HalfRecorded, Reported
 from amanat.categories import Agency
-from amanat.codes import PREFIX, BadCode, parse_code
+from amanat.codes import PREFIX, BadCode, new_code, parse_code
 from amanat.creating import Created, create
 from amanat.custody import NewHalf
 from amanat.errors import GateUnavailable, NotFound
@@ -71,13 +71,17 @@ def transaction(asking: Callable[..., Awaitable[Principal]]) -> Callable[..., As
 
 
 def code_of(agency: Agency) -> Callable[..., Awaitable[str]]:
-    """A dependency: the path's `code` in its normal form. What is no code of this agency is 404, as an unknown one."""
+    """A dependency: the path's `code` in its normal form. For what is no code of this agency a code that nobody has:
+    it is unknown like any other, asked for at the same cost, and the refusal is on record."""
 
-    async def code(code: Annotated[str, Path(description="the referral's code, as this agency knows it")]) -> str:
+    async def code(
+        code: Annotated[str, Path(description="the referral's code, as this agency knows it")], desk: AtDesk
+    ) -> str:
         try:
             return parse_code(code, PREFIX[agency])
         except BadCode:
-            raise NotFound from None
+            written = code.encode("utf-8", "surrogatepass")
+            return new_code(PREFIX[agency], lambda n: desk.instruments.macs.mac("no-code", written)[:n])
 
     return code
 

@@ -1,0 +1,148 @@
+"""A look is on record before the answer, for whatever was asked: law 6, counted on the whole platform."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import asyncpg
+import httpx
+import pytest
+
+from amanat_local import tokens
+from amanat_local.stack import Stack
+
+from .racing import Reader, claims_of, clients, until_all_there
+
+pytestmark = pytest.mark.stack
+
+AT_ONCE = 4
+READS = 1000
+KILLS = 5
+NAMES = {"police-link": "station-saddar-system", "intake": "arcc-karachi-system"}
+NOBODYS = {
+    "police-link": ("/v1/referrals/P-0000-0000-0", "/v1/referrals/P-1111-1111-1", "/v1/referrals/no-code"),
+    "intake": ("/v1/cases/C-0000-0000-0", "/v1/cases/P-0000-0000-0", "/v1/cases/no-code"),
+}
+
+
+@dataclass
+class Asker:
+    """Asks one thing after another with a token of its own, by which its looks are known."""
+
+    http: httpx.AsyncClient
+    token: str
+    answers: list[tuple[int, float]] = field(default_factory=list)
+    cut_off: int = 0
+
+    @property
+    def token_id(self) -> str:
+        found: str = claims_of(self.token)["jti"]
+        return found
+
+    async def ask(self, path: str) -> bool:
+        """Asks once; notes the answer's status and when its first byte came (epoch seconds), or that none came."""
+        request = self.http.build_request("GET", path, headers={"Authorization": f"Bearer {self.token}"})
+        try:
+            answer = await self.http.send(request, stream=True)
+            self.answers.append((answer.status_code, time.time()))
+            await answer.aread()
+        except httpx.TransportError:
+            self.cut_off += 1
+            return False
+        return True
+
+
+@asynccontextmanager
+async def askers(stack: Stack, service: str) -> AsyncIterator[list[Asker]]:
+    """Askers of one service."""
+    async with httpx.AsyncClient(base_url=stack.info["services"][service], timeout=60) as http:
+        yield [Asker(http, await asyncio.to_thread(tokens.token, stack.info, NAMES[service])) for _ in range(AT_ONCE)]
+
+
+async def looks_of(stack: Stack, service: str, asked: Sequence[Asker]) -> Mapping[str, list[float]]:
+    """Token → when each of its looks was committed (epoch seconds), in order."""
+    connection = await asyncpg.connect(stack.info["databases"][service.replace("-", "_")]["admin"])
+    try:
+        rows = await connection.fetch(
+            "SELECT token_id, pg_xact_commit_timestamp(xmin) AS at FROM looks WHERE token_id = ANY($1) ORDER BY at",
+            [each.token_id for each in asked],
+        )
+    finally:
+        await connection.close()
+    found: dict[str, list[float]] = {each.token_id: [] for each in asked}
+    for row in rows:
+        found[row["token_id"]].append(row["at"].timestamp())
+    return found
+
+
+async def own(stack: Stack) -> dict[str, str]:
+    """What each service's askers may read: one case and its referral, told of everywhere."""
+    async with clients(stack.info) as (cell, police):
+        case, referral, _ = await cell.open_case()
+        await until_all_there(Reader(stack.info, police), referral)
+    return {"police-link": f"/v1/referrals/{referral}", "intake": f"/v1/cases/{case}"}
+
+
+async def ask_all(asked: Sequence[Asker], paths: Sequence[str]) -> None:
+    """Asks for every path once, each asker for its share, one after another."""
+
+    async def take(each: Asker, mine: Sequence[str]) -> None:
+        for path in mine:
+            await each.ask(path)
+
+    shares = [paths[place :: len(asked)] for place in range(len(asked))]
+    await asyncio.gather(*(take(*each) for each in zip(asked, shares, strict=True)))
+
+
+async def test_a_thousand_reads_and_refusals_leave_a_thousand_looks_each_committed_before_its_answer(
+    stack: Stack,
+) -> None:
+    mine, looked = await own(stack), 0
+    for service in NAMES:
+        paths = [*[mine[service]] * (READS // 4), *(NOBODYS[service] * READS)[: READS // 4]]
+        random.Random(service).shuffle(paths)
+        async with askers(stack, service) as asked:
+            await ask_all(asked, paths)
+        looks = await looks_of(stack, service, asked)
+        for each in asked:
+            assert {status for status, _ in each.answers} == {200, 404}
+            assert len(looks[each.token_id]) == len(each.answers)
+            assert all(
+                committed < answered
+                for committed, (_, answered) in zip(looks[each.token_id], each.answers, strict=True)
+            )
+        looked += sum(map(len, looks.values()))
+    assert looked == READS
+
+
+async def test_a_service_killed_while_it_reads_leaves_looks_without_answers_and_no_answer_without_a_look(
+    stack: Stack,
+) -> None:
+    chance, path, over = random.Random(17), (await own(stack))["police-link"], asyncio.Event()
+
+    async def keep_asking(each: Asker) -> None:
+        while not over.is_set():
+            if not await each.ask(chance.choice((path, NOBODYS["police-link"][0]))):
+                await asyncio.sleep(0.02)  # nobody listens just now
+
+    async with askers(stack, "police-link") as asked:
+        asking = [asyncio.create_task(keep_asking(each)) for each in asked]
+        for _ in range(KILLS):
+            heard = sum(len(each.answers) for each in asked)
+            async with asyncio.timeout(30):
+                while sum(len(each.answers) for each in asked) < heard + chance.randint(10, 60):
+                    await asyncio.sleep(0.005)
+            await asyncio.to_thread(stack.kill, "police-link-main")
+            await asyncio.to_thread(stack.start_process, "police-link-main")
+        over.set()
+        await asyncio.gather(*asking)
+    looks = await looks_of(stack, "police-link", asked)
+    assert sum(each.cut_off for each in asked) >= KILLS
+    for each in asked:
+        assert len(each.answers) <= len(looks[each.token_id]) <= len(each.answers) + each.cut_off
+        assert len(each.answers) >= KILLS
