@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka import Consumer as LibrdkafkaConsumer
 from confluent_kafka import Producer as Librdkafka
@@ -131,6 +132,34 @@ async def test_a_restart_goes_on_behind_what_was_settled(kafka: Kafka, topic: st
         await asyncio.sleep(0.3)
         assert second.bodies(P1) == [b"2"]
     await producer.stop()
+
+
+async def test_a_coordinator_that_stays_silent_is_connected_to_anew_and_then_hears_the_offsets(
+    kafka: Kafka, topic: str, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard: list[AIOKafkaConsumer] = []
+    heard: list[AIOKafkaConsumer] = []
+    commit = AIOKafkaConsumer.commit
+
+    async def silent_to_the_first(client: AIOKafkaConsumer, offsets: object) -> None:
+        if client in unheard or not unheard:
+            unheard.append(client)
+            await asyncio.Event().wait()
+        await commit(client, offsets)
+        heard.append(client)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "commit", silent_to_the_first)
+    monkeypatch.setattr("amanat.kafka.consumer._ASK_S", 0.5)
+    producer = make_producer(kafka)
+    await published(producer, outgoing(topic, P1, b"1"))
+    async with Group(kafka, topic, group) as reader:
+        await until(lambda: bool(heard))
+        assert reader.bodies(P1) == [b"1", b"1"]
+    await published(producer, outgoing(topic, P1, b"2"))
+    await producer.stop()
+    async with Group(kafka, topic, group) as after:
+        await until(lambda: bool(after.taken))
+        assert after.bodies(P1) == [b"2"]
 
 
 async def test_what_was_not_settled_comes_again_after_a_restart(kafka: Kafka, topic: str, group: str) -> None:

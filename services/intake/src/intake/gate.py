@@ -33,6 +33,8 @@ from intake.service.sweeps import sweep
 from intake.settings import GateSettings
 
 GROUP = "intake"
+AT_ONCE = 10
+"""Facts of one transaction: it holds their cases locked, and leases and withdrawals of these wait as long."""
 
 
 def build(
@@ -91,7 +93,7 @@ async def run(settings: GateSettings) -> None:
         tasks=[
             Listener(build(settings, database, instruments, ledger.standing), host=settings.host, port=settings.port),
             Relay(database, make_producer(settings, "intake-gate"), "intake"),
-            Consumer(settings, list(TOPICS), GROUP, inbox.process),
+            Consumer(settings, list(TOPICS), GROUP, inbox.process, max_records=AT_ONCE),
             Every("parked", 2.0, lambda: parked.attend(database, inbox)),
             Every("sweep", settings.sweep_seconds, look_around),
             Every("prune", 60.0, tidy),

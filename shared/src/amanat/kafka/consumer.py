@@ -36,7 +36,7 @@ class Consumer:
 
     `on_batch` returns when a batch is settled in the database; then its offsets are committed. When it raises, the same
     batch is tried again, with growing pauses, until it settles or the process ends. A broker that goes away is waited
-    for; one that lost its log is read from its beginning.
+    for; one whose coordinator does not answer is connected to anew; one that lost its log is read from its beginning.
 
     `instance` is this process's place in the group (static membership): a restart takes its partitions again without a
     rebalance. It must differ between replicas; the host name makes it so where each has its own.
@@ -163,6 +163,9 @@ class Consumer:
         except (KafkaError, IllegalStateError, TimeoutError) as error:
             # The effects are committed; at worst the events come again and the inbox knows them.
             _log.warning("offsets_not_committed", group=self._group, error=type(error).__name__)
+            if isinstance(error, TimeoutError):
+                # After a broker's crash a client was seen to read on and never again to be heard by its coordinator.
+                raise
 
     def _progressed(self) -> None:
         self._last_progress = asyncio.get_running_loop().time()
