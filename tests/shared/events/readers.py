@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import uuid4
 
 from amanat.kafka import Consumer, KafkaAccess, Outgoing, Producer, Received
@@ -24,6 +24,7 @@ class Group:
     ) -> None:
         self.taken: list[Received] = []
         self.attempts = 0
+        self.before_settling: Callable[[], Awaitable[None]] | None = None
         self._fails = fails
         self._stop = asyncio.Event()
         self.consumer = Consumer(
@@ -34,6 +35,8 @@ class Group:
         self.attempts += 1
         if self.attempts <= self._fails:
             raise ConnectionResetError
+        if self.before_settling is not None:
+            await self.before_settling()
         self.taken.extend(batch)
 
     async def __aenter__(self) -> Group:

@@ -96,6 +96,31 @@ async def test_both_ends_outlive_a_killed_broker_and_keep_the_order(
     await producer.stop()
 
 
+async def test_a_broker_that_dies_between_a_batch_and_its_commit_is_waited_for_and_then_hears_of_it(
+    server: KafkaServer, gate: Kafka, agency: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amanat.kafka.consumer._ASK_S", 2.0)
+    producer = make_producer(gate)
+    async with Group(agency, TOPIC, "police-link") as reader:
+        await until(lambda: reader.consumer.ready)
+        reader.before_settling = lambda: asyncio.to_thread(server.process.kill)
+        await published(producer, outgoing(TOPIC, P1, b"the last before"))
+        await until(lambda: b"the last before" in reader.bodies(P1))
+        await asyncio.sleep(5)  # longer than a commit is waited for, and than the client takes to be left
+        assert not reader.task.done()
+        reader.before_settling = None
+        await asyncio.to_thread(server.start)
+        await published(producer, outgoing(TOPIC, P1, b"the first after"))
+        await until(lambda: b"the first after" in reader.bodies(P1), seconds=60)
+    async with Group(agency, TOPIC, "police-link") as second:
+        await published(producer, outgoing(TOPIC, P1, b"later"))
+        await until(lambda: b"later" in second.bodies(P1))
+        assert b"the last before" not in second.bodies(P1)
+    await producer.stop()
+    left = {task.get_coro().__qualname__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+    assert not {name for name in left if name.startswith(("AIOKafka", "Fetcher", "GroupCoordinator"))}
+
+
 async def test_a_group_is_reset_once_its_members_sessions_have_ended(
     server: KafkaServer, gate: Kafka, agency: Kafka
 ) -> None:
