@@ -67,7 +67,15 @@ class Issuer:
         return Verifier(ISSUER, audience, f"{ISSUER}/certs", httpx.AsyncClient(transport=transport))
 
     def token(
-        self, audience: str, client: str, agency: str, organisation: str, role: str, cells: Sequence[str], **more: Any
+        self,
+        audience: str,
+        client: str,
+        agency: str,
+        organisation: str,
+        role: str,
+        cells: Sequence[str],
+        /,
+        **more: Any,
     ) -> str:
         now = int(time.time())
         claims = {
