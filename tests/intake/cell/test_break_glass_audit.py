@@ -171,6 +171,9 @@ async def test_every_statement_joins_its_tenant_without_row_level_securitys_help
             access, LAHORE, emergency.id, (LAHORE, f"{LAHORE}.mlo"), ["care"], now
         )
         assert (await session.execute(reading)).all() == []
+        for clinician in ((LAHORE, "x"), (KARACHI, f"{LAHORE}.mlo")):
+            reading = emergency_repository.reading_statement(access, KARACHI, emergency.id, clinician, ["care"], now)
+            assert (await session.execute(reading)).all() == []
         review = emergency_repository.review_statement(access, [LAHORE], emergency.id)
         assert (await session.execute(review)).all() == []
         assert await disclosure_repository.read_disclosures(session, access, LAHORE, case) == []

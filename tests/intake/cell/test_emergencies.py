@@ -9,11 +9,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.at_rest import AtRest
 from amanat.contracts.forensics import KitReported
 from amanat.contracts.records import RECORDS
 from amanat_local.postgres import Postgres
+from intake.break_glass.repository import emergencies as repository
 
 from .breaking import CNIC, FULL, HIDDEN, MLC, SHOWN, WHY, again, later, opened, plain, reviewed
 from .world import FORENSICS, KARACHI, LAHORE, World, consent
@@ -303,3 +306,18 @@ async def test_nothing_personal_stands_in_clear_anywhere(world: World, capsys: p
     for canary in (*SHOWN.values(), CNIC, MLC, "Unconscious-Canary", "Called-Canary", "nothing like a code"):
         assert canary not in told
         assert canary.encode().hex() not in told
+
+
+async def test_once_the_case_is_found_no_other_cell_is_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.open_case(**FULL)
+    seen: list[str] = []
+    adds = repository.add_emergency
+
+    async def watched(session: AsyncSession, row: dict[str, Any]) -> None:
+        seen.append((await session.execute(text("SELECT current_setting('amanat.tenants')"))).scalar_one())
+        await adds(session, row)
+
+    monkeypatch.setattr(repository, "add_emergency", watched)
+    for cell in (KARACHI, LAHORE):
+        assert (await opened(world, cell=cell)).status_code == 201
+    assert seen == [KARACHI, f"{KARACHI},{LAHORE}"]

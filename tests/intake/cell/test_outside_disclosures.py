@@ -110,6 +110,7 @@ NOT_SECOND: dict[str, dict[str, Any]] = {
     "the same person": {"sub": f"{KARACHI}.records"},
     "the same person with both roles": {"sub": f"{KARACHI}.records", "roles": BOTH, "unit": "superintendent-office"},
     "the same unit": {"unit": "records"},
+    "the same unit, written otherwise": {"unit": "Records"},
     "no unit": {"unit": None},
     "the asker's role beside": {"roles": BOTH},
 }

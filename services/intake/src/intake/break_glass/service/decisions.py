@@ -162,7 +162,7 @@ def second_person(principal: Principal, asked_for: AnyRow) -> bool:
     return (
         principal.subject != asked_for.subject
         and bool(principal.unit and asked_for.unit)
-        and principal.unit != asked_for.unit
+        and principal.unit.casefold() != asked_for.unit.casefold()
         and bool(principal.roles & DECIDING)
         and not principal.roles & set(asked_for.roles)
     )
