@@ -8,6 +8,8 @@
 | look | nothing is recorded of it | `agency/test_reading` |
 | look told | nobody notes that the gate is to hear of it | `agency/test_telling` |
 | lease accounted for | nobody asks what became of it | `intake/cell/test_unaccounted` |
+| second person | who asked may approve, or a colleague of the same unit | `intake/cell/test_outside_disclosures` |
+| emergency's time | it is read for ever | `intake/cell/test_emergencies` |
 | category test | a field without a category | `contracts/test_categories` |
 | ceiling | an agency may have every category | `contracts/test_projection` |
 | import contract | one contract is gone | `house/test_imports` |
@@ -95,6 +97,22 @@ GUARDS = (
         "",
         "tests/intake/cell/test_unaccounted.py",
         "test_a_lease_without_a_look_is_an_alarm_once",
+    ),
+    Guard(
+        "second person",
+        "services/intake/src/intake/break_glass/service/decisions.py",
+        "    if not second_person(principal, row):\n        raise SecondPersonNeeded\n",
+        "",
+        "tests/intake/cell/test_outside_disclosures.py",
+        "test_who_is_not_another_in_person_unit_and_role_decides_nothing",
+    ),
+    Guard(
+        "emergency's time",
+        "services/intake/src/intake/break_glass/repository/emergencies.py",
+        "            emergencies.c.open_until > now,\n",
+        "",
+        "tests/intake/cell/test_emergencies.py",
+        "test_it_is_read_again_by_the_same_clinician_while_its_time_lasts",
     ),
     Guard(
         "category test",

@@ -14,7 +14,7 @@ from amanat_local.stack import Stack
 from .fuzzing import AIMS, SEED, Aim, Report, Values, fuzz, opened
 
 pytestmark = pytest.mark.stack
-SERVICES = pytest.mark.parametrize("aim", AIMS, ids=lambda aim: aim.service)
+SERVICES = pytest.mark.parametrize("aim", AIMS, ids=lambda aim: aim.client if aim.only else aim.service)
 SHORT, FULL = 60, 2000
 OUT_OF_REACH = {"POST /v1/subscriptions/{subscription}/replay"}
 """Accepted only of an endpoint that proved itself, and what the fuzzer subscribes is where nothing listens."""

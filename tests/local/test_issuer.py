@@ -93,7 +93,8 @@ async def test_a_token_of_a_cell_names_the_cell(http: httpx.AsyncClient) -> None
     name = "arcc-karachi.mlo"
     sent = {"grant_type": PERSON_GRANT, "client_id": DESK, "username": name, "password": f"password of {name}"}
     claims = await claims_of(http, (await http.post(TOKEN, data=sent)).json()["access_token"])
-    assert (claims["cells"], claims["roles"], claims["azp"]) == (["arcc-karachi"], ["cell_staff"], DESK)
+    assert (claims["cells"], claims["azp"]) == (["arcc-karachi"], DESK)
+    assert (claims["roles"], claims["unit"]) == (["cell_staff", "cell_clinician"], "medico-legal")
 
 
 async def test_an_assertion_is_good_once(http: httpx.AsyncClient, clock: Clock) -> None:

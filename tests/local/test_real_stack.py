@@ -82,6 +82,7 @@ def test_every_client_and_person_gets_the_claims_of_the_realm_and_no_other_audie
             list(each.roles),
         )
         assert said.get("cells", []) == list(each.cells)
+        assert said.get("unit", "") == each.unit
         assert said["azp"] == (DESK if each.kind == "person" else each.name)
         assert said["sub"]
         assert said["jti"]

@@ -16,7 +16,7 @@ REALM = realm_of(template())
 
 def test_each_organisation_has_a_system_and_staff_and_each_agency_a_service() -> None:
     assert len(REALM.clients) == 2 + 3 + 2 + 2 + 3
-    assert len(REALM.people) == 2 + 3 + 2 + 2
+    assert len(REALM.people) == 3 * 2 + 3 + 2 + 2
     assert {each.name for each in REALM.people} >= {"arcc-karachi.mlo", "lab-lahore.analyst", "partner-hamdam.officer"}
 
 
@@ -25,6 +25,21 @@ def test_nobody_is_good_at_two_agencies() -> None:
         assert each.audience == (GATE_AUDIENCE if each.kind == "service" else f"amanat-{each.agency}")
         assert set(each.roles) <= set(ROLES[each.audience])
     assert len({each.name for each in REALM.identities}) == len(REALM.identities)
+
+
+def test_who_may_break_the_glass_is_a_person_of_a_cell_and_answers_for_it_from_no_unit_of_the_askers() -> None:
+    asking, answering = {"cell_clinician", "cell_records"}, {"cell_supervisor"}
+    for each in REALM.identities:
+        if set(each.roles) & (asking | answering):
+            assert (each.kind, each.agency) == ("person", "intake")
+            assert each.unit
+            assert not (set(each.roles) & asking and set(each.roles) & answering)
+        assert each.claims().get("unit", "") == each.unit
+    for cell in ("arcc-karachi", "arcc-lahore"):
+        at_the_cell = [each for each in REALM.people if each.organisation == cell]
+        units = [{each.unit for each in at_the_cell if set(each.roles) & roles} for roles in (asking, answering)]
+        assert all(units)
+        assert not units[0] & units[1]
 
 
 def test_only_the_cells_own_people_and_systems_hold_a_cell() -> None:

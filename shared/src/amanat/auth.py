@@ -144,8 +144,9 @@ class Verifier:
             and ("nbf" not in claims or (_is_time(claims["nbf"]) and claims["nbf"] <= now + CLOCK_LEEWAY_S))
         )
         texts = [claims.get(name) for name in ("sub", "azp", "jti", "agency", "organisation")]
-        roles, cells = claims.get("roles"), claims.get("cells", [])
-        if not held or not all(_is_name(text) for text in texts) or not _are_names(roles) or not _are_names(cells):
+        roles, cells, unit = claims.get("roles"), claims.get("cells", []), claims.get("unit")
+        named = all(_is_name(text) for text in texts) and (unit is None or _is_name(unit))
+        if not held or not named or not _are_names(roles) or not _are_names(cells):
             raise Unauthenticated(invalid_token=True)
         subject, client, token_id, agency, organisation = (str(text) for text in texts)
         return Claims(
@@ -157,6 +158,7 @@ class Verifier:
             roles=frozenset(roles or ()),
             cells=frozenset(cells or ()),
             expires_at=float(claims["exp"]),
+            unit=unit or "",
         )
 
 
@@ -225,6 +227,7 @@ def require(*roles: str, any_agency: bool = False) -> Callable[..., Awaitable[Pr
             subject=claims.subject,
             client=claims.client,
             token_id=claims.token_id,
+            unit=claims.unit,
         )
 
     return principal

@@ -70,11 +70,9 @@ class Database:
 
         Raises ValueError when a tenant is empty or holds a comma, which would name another one.
         """
-        if any(not tenant or "," in tenant for tenant in tenants):
-            raise ValueError("a tenant is a non-empty name without a comma")
         async with self._sessions() as session:
             async with session.begin():
-                await session.execute(_SET_TENANTS, {"tenants": ",".join(sorted(tenants))})
+                await _see(session, tenants)
                 yield session
             if session.info.pop(_WAKE, False):
                 self._notify_soon()
@@ -124,6 +122,18 @@ class Database:
                 _log.warning("notify_failed", error=type(error).__name__)
             if not self._notify_again:
                 return
+
+
+async def narrow(session: AsyncSession, tenants: Collection[str]) -> None:
+    """From here to its end the transaction sees the rows of these tenants alone: for one that had to search for the
+    tenant first. Raises ValueError as `Database.transaction` does."""
+    await _see(session, tenants)
+
+
+async def _see(session: AsyncSession, tenants: Collection[str]) -> None:
+    if any(not tenant or "," in tenant for tenant in tenants):
+        raise ValueError("a tenant is a non-empty name without a comma")
+    await session.execute(_SET_TENANTS, {"tenants": ",".join(sorted(tenants))})
 
 
 def wake(session: AsyncSession) -> None:

@@ -118,10 +118,18 @@ async def fetch(
     referral or case. An empty answer means a refusal was recorded. Raises what the database raises; then nothing
     is returned and nothing was seen. With `tells` (at an agency) the gate will be told of the look.
     """
-    recorded = _recording(look, statement, tells)
     async with database.transaction(tenants) as session:
-        rows: Sequence[Row[Any]] = (await session.execute(recorded)).all()
-    return rows  # only here: the commit above came first
+        # Leaving this block commits: only then does the caller have them.
+        return await fetch_within(session, look=look, statement=statement, tells=tells)
+
+
+async def fetch_within(
+    session: AsyncSession, *, look: Look, statement: Select[Any], tells: bool = False
+) -> Sequence[Row[Any]]:
+    """`fetch` in the caller's transaction, for a look that stands or falls with other rows. Nothing of what it returns
+    may be opened, and no answer leave, before that transaction has committed."""
+    rows: Sequence[Row[Any]] = (await session.execute(_recording(look, statement, tells))).all()
+    return rows
 
 
 async def record(session: AsyncSession, looks_made: Sequence[Look], *, found: bool) -> None:

@@ -9,7 +9,7 @@ from amanat.categories import Agency
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says. `expires_at` is in seconds since the epoch."""
+    """What a verified token says. `expires_at` is in seconds since the epoch; `unit` is empty for who has none."""
 
     subject: str
     client: str
@@ -19,11 +19,15 @@ class Claims:
     roles: frozenset[str]
     cells: frozenset[str]
     expires_at: float
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is asking, for which organisation. Made by `require` from a verified token."""
+    """Who is asking, for which organisation. Made by `require` from a verified token.
+
+    `unit` is the part of the organisation that a person works in; empty for systems, and for who was given none.
+    """
 
     agency: Agency
     organisation: str
@@ -32,6 +36,7 @@ class Principal:
     subject: str
     client: str
     token_id: str
+    unit: str = ""
 
     @property
     def tenants(self) -> frozenset[str]:

@@ -141,8 +141,8 @@ async def test_what_she_took_back_after_the_backup_stays_taken_back(world: World
 async def test_a_court_order_that_had_ended_by_then_does_not_come_back_and_a_consent_given_since_stands(
     world: World, backups: Any
 ) -> None:
-    order = consent(POLICE, "incident", basis="court_order", basis_reference="Order 7", deciders=[])
-    case, referrals = await world.open_case(order, consent(POLICE, "identity"))
+    case, referrals = await world.open_case(consent(POLICE, "identity"))
+    await world.order(case, POLICE, "incident")
     police = referrals[POLICE]
     backups.take()
     shown = (await world.get(f"/v1/cases/{case}/consents")).json()["consents"]

@@ -59,8 +59,8 @@ async def test_disclosures_not_yet_published_are_cancelled_and_published_ones_ar
 
 
 async def test_another_consent_to_the_same_category_keeps_the_key(world: World) -> None:
-    order = consent(POLICE, "incident", basis="court_order", basis_reference="Order 7 of 2026", deciders=[])
-    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"), order)
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
+    await world.order(case, POLICE, "incident")
     shown = (await world.get(f"/v1/cases/{case}/consents")).json()["consents"]
     [hers] = [each["consent"] for each in shown if each["basis"] == "consent"]
     answer = (await world.withdraw(case, hers)).json()
@@ -130,8 +130,7 @@ async def test_a_new_consent_starts_a_new_epoch_and_never_revives_the_old(world:
 async def test_a_consent_withdrawn_by_its_id_is_not_revived_by_a_court_order_for_another_category(world: World) -> None:
     case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
     await world.withdraw(case, await world.consent_of(case, POLICE))
-    order = consent(POLICE, "incident", basis="court_order", basis_reference="Order 8 of 2026", deciders=[])
-    assert (await world.post(f"/v1/cases/{case}/consents", order)).status_code == 201
+    await world.order(case, POLICE, "incident")
     assert set(await world.readable(POLICE, referrals[POLICE])) == {"incident"}
 
 

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -42,6 +42,14 @@ LAB, PARTNER = "lab-karachi", "partner-hamdam"
 POLICE, FORENSICS, LEGAL = Agency.POLICE_LINK, Agency.FORENSICS, Agency.LEGAL_AID
 PURPOSES = {POLICE: "investigation", FORENSICS: "forensic_analysis", LEGAL: "legal_representation"}
 HOME = {POLICE: SADDAR, FORENSICS: LAB, LEGAL: PARTNER}
+PEOPLE = {
+    "mlo": ("cell_clinician", "medico-legal"),
+    "records": ("cell_records", "records"),
+    "superintendent": ("cell_supervisor", "superintendent-office"),
+    "deputy": ("cell_supervisor", "superintendent-office"),
+    "desk": ("cell_staff", "reception"),
+}
+"""At each cell: name → (role, unit)."""
 CANARY = "Zara-Canary-8123"
 HERSELF = [{"role": "survivor", "decision": "consent"}]
 ADULT = {"full_name": CANARY, "cnic": "42101-1234567-1", "birth_date": "1999-02-03", "mlc_number": "MLC-77/26"}
@@ -58,11 +66,22 @@ class Issuer:
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json=keys))
         return Verifier(ISSUER, audience, f"{ISSUER}/certs", httpx.AsyncClient(transport=transport))
 
-    def token(self, audience: str, client: str, agency: str, organisation: str, role: str, cells: Sequence[str]) -> str:
+    def token(
+        self,
+        audience: str,
+        client: str,
+        agency: str,
+        organisation: str,
+        role: str,
+        cells: Sequence[str],
+        /,
+        **more: Any,
+    ) -> str:
         now = int(time.time())
         claims = {
             "iss": ISSUER, "aud": [audience], "exp": now + 300, "iat": now, "sub": client, "azp": client,
             "jti": str(uuid4()), "agency": agency, "organisation": organisation, "roles": [role], "cells": list(cells),
+            **more,
         }  # fmt: skip
         return jwt.encode({"alg": "ES256", "kid": "first"}, claims, self.key, algorithms=["ES256"])
 
@@ -128,6 +147,48 @@ class World:
         """The HTTP client of a cell's system."""
         token = self.issuer.token("amanat-intake", f"{name}-system", "intake", name, "hospital_system", cells or [name])
         return self._client(self.main_app, token)
+
+    def person(self, who: str, cell: str = KARACHI, **claims: Any) -> httpx.AsyncClient:
+        """The HTTP client of one of PEOPLE at a cell; `claims` change what the token says."""
+        role, unit = PEOPLE[who]
+        told = {"sub": f"{cell}.{who}", "roles": [role], **({"unit": unit} if unit else {}), **claims}
+        told = {name: value for name, value in told.items() if value is not None}
+        token = self.issuer.token("amanat-intake", "amanat-desk", "intake", cell, role, [cell], **told)
+        return self._client(self.main_app, token)
+
+    async def as_person(
+        self, who: str, method: str, path: str, body: Any = None, *, key: str | None = None, **token: Any
+    ) -> httpx.Response:
+        """One request of a person's, with an idempotency key of its own."""
+        async with self.person(who, **token) as client:
+            headers = {"Idempotency-Key": key or str(uuid4())}
+            return await client.request(method, path, json=body, headers=headers)
+
+    async def ask(
+        self, case: str, agency: Agency, *categories: str, cell: str = KARACHI, **more: Any
+    ) -> httpx.Response:
+        """Asks for a disclosure on a court's order, for thirty days unless `more` says otherwise."""
+        body = {
+            "recipient": {"agency": agency, "organisation": HOME[agency]},
+            "categories": list(categories),
+            "basis": "court_order",
+            "reference": "Order 7 of 2026",
+            "expires_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
+            **more,
+        }
+        return await self.as_person("records", "POST", f"/v1/cases/{case}/disclosures", body, cell=cell)
+
+    async def approve(self, case: str, disclosure: str, *, who: str = "superintendent", **token: Any) -> httpx.Response:
+        path = f"/v1/cases/{case}/disclosures/{disclosure}/approval"
+        return await self.as_person(who, "POST", path, **token)
+
+    async def order(self, case: str, agency: Agency, *categories: str, **more: Any) -> str:
+        """A court's order, asked for and approved by the two people whom it takes; the id of its consent."""
+        asked = await self.ask(case, agency, *categories, **more)
+        assert asked.status_code == 201, asked.text
+        approved = await self.approve(case, asked.json()["disclosure"])
+        assert approved.status_code == 200, approved.text
+        return str(approved.json()["consent"])
 
     def service(self, agency: Agency) -> httpx.AsyncClient:
         """The HTTP client of an agency's service, at the gate."""

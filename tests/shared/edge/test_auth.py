@@ -39,6 +39,27 @@ async def test_a_good_token_says_who_asks_and_for_whom(issuer: Issuer, make_app:
     }
 
 
+async def test_the_unit_comes_from_the_token_and_is_a_name_or_nothing(
+    issuer: Issuer, make_app: MakeApp, client: Client
+) -> None:
+    told = APIRouter()
+
+    @told.get("/unit")
+    async def unit(principal: Officer) -> str:
+        return principal.unit
+
+    async with client(make_app(told)) as http:
+
+        async def asked(**claims: Any) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {issuer.token(**claims)}", "unit": "records", "X-Unit": "records"}
+            return await http.get("/unit?unit=records", headers=headers)
+
+        assert (await asked()).json() == ""
+        assert (await asked(unit="medico-legal")).json() == "medico-legal"
+        for no_name in ("", "a,b", "a\nb", 7, ["records"], True):
+            assert (await asked(unit=no_name)).status_code == 401
+
+
 async def test_without_and_with_a_bad_token_the_body_is_the_same(
     issuer: Issuer, make_app: MakeApp, client: Client
 ) -> None:

@@ -26,8 +26,18 @@ _STAFF = {
     "forensics": ("laboratory_system", "laboratory_analyst", "analyst"),
     "legal-aid": ("legal_partner_system", "legal_aid_officer", "officer"),
 }
+# At a cell, besides: name → (roles, unit). Who asks to break the glass and who answers for it sit in different units.
+_AT_A_CELL = {
+    "mlo": (("cell_staff", "cell_clinician"), "medico-legal"),
+    "superintendent": (("cell_supervisor",), "superintendent-office"),
+    "records": (("cell_records",), "records"),
+}
+_CELL_ROLES = ("cell_clinician", "cell_supervisor", "cell_records")
 ROLES: dict[str, tuple[str, ...]] = {
-    **{f"amanat-{agency}": (system, staff) for agency, (system, staff, _) in _STAFF.items()},
+    **{
+        f"amanat-{agency}": (system, staff, *(_CELL_ROLES if agency == "intake" else ()))
+        for agency, (system, staff, _) in _STAFF.items()
+    },
     GATE_AUDIENCE: ("service",),
 }
 """Audience → the roles that exist at it."""
@@ -35,7 +45,8 @@ ROLES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Identity:
-    """A client or a user, and its tokens' claims. `cells` is filled at intake alone, where a cell is the tenant."""
+    """A client or a user, and its tokens' claims. `cells` is filled at intake alone, where a cell is the tenant; `unit`
+    for a cell's people alone."""
 
     name: str
     kind: Literal["system", "service", "person"]
@@ -44,6 +55,7 @@ class Identity:
     roles: tuple[str, ...]
     cells: tuple[str, ...]
     audience: str
+    unit: str = ""
 
     def claims(self) -> dict[str, Any]:
         return {
@@ -51,6 +63,7 @@ class Identity:
             "organisation": self.organisation,
             "roles": list(self.roles),
             "cells": list(self.cells),
+            **({"unit": self.unit} if self.unit else {}),
         }
 
 
@@ -88,4 +101,6 @@ def _of_organisation(agency: str, organisation: str, cells: tuple[str, ...]) -> 
     system, staff, title = _STAFF[agency]
     audience = f"amanat-{agency}"
     yield Identity(f"{organisation}-system", "system", agency, organisation, (system,), cells, audience)
-    yield Identity(f"{organisation}.{title}", "person", agency, organisation, (staff,), cells, audience)
+    people = _AT_A_CELL if agency == "intake" else {title: ((staff,), "")}
+    for name, (roles, unit) in people.items():
+        yield Identity(f"{organisation}.{name}", "person", agency, organisation, roles, cells, audience, unit)

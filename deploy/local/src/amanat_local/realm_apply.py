@@ -206,7 +206,7 @@ def _desk() -> dict[str, Any]:
         protocolMappers=[
             _mapper("sub", "oidc-sub-mapper"),
             _mapper("audience", "oidc-audience-resolve-mapper"),
-            *(_of_user(name, multivalued=name == "cells") for name in ("agency", "organisation", "cells")),
+            *(_of_user(name, multivalued=name == "cells") for name in ("agency", "organisation", "cells", "unit")),
             *(_roles_of(audience) for audience, roles in ROLES.items() if roles != ("service",)),
         ],
     )
@@ -240,7 +240,12 @@ def _user(person: Identity, password: str) -> dict[str, Any]:
     return {
         "username": person.name,
         "enabled": True,
-        "attributes": {"agency": [person.agency], "organisation": [person.organisation], "cells": list(person.cells)},
+        "attributes": {
+            "agency": [person.agency],
+            "organisation": [person.organisation],
+            "cells": list(person.cells),
+            "unit": [person.unit] if person.unit else [],
+        },
         "clientRoles": {person.audience: list(person.roles)},
         "credentials": [{"type": "password", "value": password, "temporary": False}],
     }
@@ -254,9 +259,9 @@ def _key_provider(kind: str, algorithm: str | None) -> dict[str, Any]:
 
 
 def _profile() -> dict[str, Any]:
-    """Agency, organisation and cells are the administrators' to set: nobody moves themselves to another station."""
+    """Agency, organisation, cells, unit are the administrators' to set: nobody moves themselves to another station."""
     own = {"view": ["admin", "user"], "edit": ["admin"]}
-    names = ("username", "email", "firstName", "lastName", "agency", "organisation", "cells")
+    names = ("username", "email", "firstName", "lastName", "agency", "organisation", "cells", "unit")
     return {
         "attributes": [
             {"name": name, "permissions": own, "multivalued": name == "cells", "validations": {}} for name in names

@@ -13,6 +13,7 @@ from amanat.kek import FileKekPublic
 from intake.api import routers
 from intake.api.desk import Desk
 from intake.api.fhir import refusal
+from intake.break_glass.api import routers as break_glass
 from intake.fhir import warm_up_off_loop
 from intake.service.instruments import Instruments
 from intake.settings import Settings
@@ -33,7 +34,7 @@ def build(settings: Settings) -> FastAPI:
         title="Amanat: the cell",
         service="intake",
         settings=settings,
-        routers=routers,
+        routers=[*routers, *break_glass],
         lifespan=lifespan,
         bodies={"/fhir": FHIR},
         renderers={"/fhir": refusal},

@@ -11,6 +11,12 @@ class Settings(ServiceSettings):
     """`main`: parses strangers' input; holds the public half of the key-encryption key only."""
 
     kek_public_dir: Path
+    emergency_minutes: float = Field(default=60, gt=0, le=1440)
+    """How long a clinician may read again what a clinical emergency opened."""
+    disclosure_days_at_most: float = Field(default=180, gt=0, le=3660)
+    """How far ahead a disclosure outside may end, and its secrecy be looked at again."""
+    disclosure_asked_days: float = Field(default=7, gt=0, le=90)
+    """How long a disclosure outside waits for its second person."""
 
 
 class GateSettings(KafkaSettings, LedgerSettings, Settings):

@@ -12,6 +12,7 @@ from amanat.categories import Agency
 from amanat.consent import Access
 from amanat.db import AnyRow
 from amanat.tables import looks
+from intake.break_glass.models import emergency_looks
 from intake.models import agency_looks, leases, referrals
 from intake.repository.cases import own_only, page_of
 
@@ -40,7 +41,7 @@ async def add_looks(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> li
 
 async def read_looks(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:
     """The looks at a case as {agency, organisation, categories, purpose, first_at, last_at, times}, newest last: those
-    that agencies told of, and the cell's own.
+    that agencies told of, and the cells' own.
     """
     told = (
         select(
@@ -54,16 +55,21 @@ async def read_looks(session: AsyncSession, access: Access, tenant: str, case: s
         .where(agency_looks.c.tenant == tenant, agency_looks.c.case_code == case, own_only(access))
         .group_by(referrals.c.agency, referrals.c.organisation, agency_looks.c.categories, agency_looks.c.purpose)
     )
+    # In an emergency it was another cell's clinician who looked.
+    cell = func.coalesce(emergency_looks.c.clinician_cell, looks.c.tenant)
     own = (
         select(
             literal(Agency.INTAKE.value, Text),
-            looks.c.tenant,
+            cell.label("organisation"),
             looks.c.categories,
             looks.c.purpose,
             *_counted(looks.c.at),
         )
+        .outerjoin(
+            emergency_looks, and_(emergency_looks.c.look_id == looks.c.id, emergency_looks.c.tenant == looks.c.tenant)
+        )
         .where(looks.c.tenant == tenant, looks.c.referral == case, own_only(access))
-        .group_by(looks.c.tenant, looks.c.categories, looks.c.purpose)
+        .group_by(cell, looks.c.categories, looks.c.purpose)
     )
     both = union_all(told, own).subquery("both")
     statement = select(both).order_by(

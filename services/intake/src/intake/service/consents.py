@@ -1,9 +1,10 @@
 """Consents given and taken back. What follows from them for each agency is decided in `sharing.plan`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency, Category
@@ -40,8 +41,9 @@ async def add_grant(
     pointer: str,
     instruments: Instruments,
     now: datetime,
+    told: Mapping[str, JsonValue] | None = None,
 ) -> UUID:
-    """Records one consent and makes sure that its recipient has a referral.
+    """Records one consent and makes sure that its recipient has a referral. `told` goes on its line of the timeline.
 
     A guardian whom it finds unsafe is excluded from all consents of the case, earlier and later ones. Raises
     InvalidInput, below `pointer`, for a future one.
@@ -79,7 +81,11 @@ async def add_grant(
     await add_referrals(session, case, changes, [recipient], instruments, now)
     changes.timeline.append(
         {
-            **case_service.entry(now, "consent_given", consent=str(consent_id), categories=sorted(terms.categories)),
+            **case_service.entry(
+                now,
+                "consent_given",
+                **{**(told or {}), "consent": str(consent_id), "categories": sorted(terms.categories)},
+            ),
             "agency": terms.recipient.agency,
             "organisation": terms.recipient.organisation,
         }

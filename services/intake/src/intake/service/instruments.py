@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from amanat.at_rest import AtRest, BlindIndex, Macs
@@ -27,6 +28,9 @@ class Instruments:
     clock_rules: ClockRules
     randomness: Callable[[int], bytes]
     lease_seconds: float
+    emergency_lasts: timedelta
+    disclosure_at_most: timedelta
+    disclosure_waits: timedelta
 
     @classmethod
     def from_settings(cls, settings: Settings, kek: KekPublic, randomness: Callable[[int], bytes]) -> "Instruments":
@@ -41,6 +45,9 @@ class Instruments:
             clock_rules=ClockRules.load(settings.province),
             randomness=randomness,
             lease_seconds=settings.lease_seconds,
+            emergency_lasts=timedelta(minutes=settings.emergency_minutes),
+            disclosure_at_most=timedelta(days=settings.disclosure_days_at_most),
+            disclosure_waits=timedelta(days=settings.disclosure_asked_days),
         )
 
     def new_id(self) -> UUID:

@@ -5,6 +5,7 @@ from typing import Any
 
 from amanat.ledger import Source
 from amanat.looks import LOOKS
+from intake.break_glass.models import emergencies, emergency_reviews, outside_decisions, outside_disclosures
 from intake.changes import Line
 from intake.models import agency_looks, consent_events, custody_halves, leases, records
 
@@ -29,7 +30,32 @@ LEASES = Source(leases, ("tenant", "id", "referral", "client", "token_id", "cate
 LOOKS_TOLD = Source(
     agency_looks, ("tenant", "id", "case_code", "referral", "look_id", "at", "categories", "purpose", "received_at")
 )
-SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD)
+_WHO = ("subject", "client", "token_id", "unit")
+EMERGENCIES = Source(
+    emergencies,
+    ("tenant", "id", "case_code", "clinician_cell", *_WHO, "found_by", "opened_at", "open_until", "review_due_at"),
+    sealed=("reason_sealed",),
+)
+EMERGENCY_REVIEWS = Source(
+    emergency_reviews,
+    ("tenant", "id", "emergency", "clinician_cell", "finding", *_WHO, "reviewed_at"),
+    sealed=("note_sealed",),
+)
+DISCLOSURES = Source(
+    outside_disclosures,
+    (
+        "tenant", "id", "case_code", "agency", "organisation", "categories", "basis", "expires_at", "secret_until",
+        *_WHO, "roles", "asked_at", "lapses_at",
+    ),
+    sealed=("reference_sealed", "secrecy_sealed"),
+)  # fmt: skip
+DECISIONS = Source(
+    outside_decisions,
+    ("tenant", "id", "disclosure", "decision", "consent", *_WHO, "decided_at"),
+    sealed=("reason_sealed",),
+)
+BREAK_GLASS = (EMERGENCIES, EMERGENCY_REVIEWS, DISCLOSURES, DECISIONS)
+SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD, *BREAK_GLASS)
 """What an audit of this service reads again."""
 
 

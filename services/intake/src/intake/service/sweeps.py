@@ -1,5 +1,5 @@
 """What time itself brings about: grants that end, clocks that run over, referrals that nobody took up, leases that no
-look accounts for.
+look accounts for, and what `break_glass.service.timetable` names.
 
 Each case is taken in a transaction of its own, its row locked first as everywhere. One that fails is left for the next
 round and keeps no other waiting: an expired grant must end although a stranger's case cannot be opened.
@@ -16,6 +16,7 @@ from amanat.clocks import ClockRules, due
 from amanat.consent import Access
 from amanat.db import Database, is_transient
 from amanat.errors import NotFound
+from intake.break_glass.service.timetable import steps
 from intake.changes import Changes
 from intake.repository import cases, custody, keys, looks
 from intake.service import custody as custody_service
@@ -97,6 +98,8 @@ async def sweep(
     settled += await _each(database, "silence", unheard, silent)
     settled += await _each(database, "custody", unmatched, custody_gap)
     settled += await _each(database, "looks", unaccounted, unlooked)
+    for name, find, step in steps(now, instruments):
+        settled += await _each(database, name, find, step)
     async with database.transaction(()) as session:
         await keys.retire_superseded(session, now - SUPERSEDED_FOR, BATCH)
     return settled

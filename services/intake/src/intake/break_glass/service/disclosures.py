@@ -1,0 +1,185 @@
+"""Disclosures outside, on a court's order or a statutory duty, as they are asked for and shown. Nothing is granted."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import JsonValue
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from amanat import ledger
+from amanat.categories import Agency, Category, may_reach
+from amanat.consent import own
+from amanat.db import AnyRow
+from amanat.errors import FieldError, InvalidInput, NotFound
+from amanat.ledger import Source
+from amanat.principal import Principal
+from intake.break_glass import schemas
+from intake.break_glass.errors import CannotAsk
+from intake.break_glass.repository import disclosures
+from intake.repository import cases
+from intake.service.cases import entry
+from intake.service.instruments import Instruments
+from intake.service.recipients import check_recipient
+from intake.service.sources import DECISIONS, DISCLOSURES
+
+ASKING = frozenset({"cell_clinician", "cell_records"})
+DECIDING = frozenset({"cell_supervisor"})
+
+
+async def ask(
+    session: AsyncSession,
+    principal: Principal,
+    code: str,
+    body: schemas.NewDisclosure,
+    now: datetime,
+    instruments: Instruments,
+) -> schemas.DisclosureShown:
+    """Puts on record what is asked for; it grants nothing, and sends nothing.
+
+    Raises CannotAsk, NotFound, UnknownRecipient, InvalidInput for an end or a review that is over or too far ahead, and
+    for a category that never reaches the recipient.
+    """
+    if not principal.unit or principal.roles & DECIDING:
+        raise CannotAsk
+    case = await cases.lock_case(session, principal.cells, code)
+    if case is None:
+        raise NotFound
+    check_recipient(body.recipient, "/recipient", case.tenant, instruments)
+    _check_terms(body, now, instruments)
+    disclosure_id, reference = instruments.new_id(), body.reference.encode()
+    secrecy = None if body.secrecy is None else body.secrecy.reference.encode()
+    row = {
+        "id": disclosure_id,
+        "tenant": case.tenant,
+        "case_code": code,
+        "agency": body.recipient.agency.value,
+        "organisation": body.recipient.organisation,
+        "categories": sorted({category.value for category in body.categories}),
+        "basis": body.basis,
+        "reference_sealed": sealed(reference, DISCLOSURES, disclosure_id, "reference_sealed", instruments),
+        "expires_at": body.expires_at,
+        "secrecy_sealed": sealed(secrecy, DISCLOSURES, disclosure_id, "secrecy_sealed", instruments),
+        "secret_until": None if body.secrecy is None else body.secrecy.review_at,
+        "subject": principal.subject,
+        "client": principal.client,
+        "token_id": principal.token_id,
+        "unit": principal.unit,
+        "roles": sorted(principal.roles & ASKING),
+        "asked_at": now,
+        "lapses_at": min(now + instruments.disclosure_waits, body.expires_at),
+    }
+    await disclosures.add_disclosure(session, row)
+    await cases.touch_case(session, case.tenant, code)
+    await cases.add_timeline(session, case.tenant, code, [told(row, "disclosure_asked", now)])
+    texts = {"reference_sealed": reference, "secrecy_sealed": secrecy}
+    statement = DISCLOSURES.statement("disclosure_asked", code, now, row, texts)
+    await ledger.enter(session, [statement], instruments.at_rest, instruments.randomness)
+    return await again(session, principal, case.tenant, code, disclosure_id, now, instruments)
+
+
+async def show_all(
+    session: AsyncSession, principal: Principal, tenant: str, code: str, now: datetime, instruments: Instruments
+) -> schemas.DisclosuresShown:
+    """All disclosures of a case that the caller has looked up already."""
+    rows = await disclosures.read_disclosures(session, own(principal), tenant, code)
+    return schemas.DisclosuresShown(case=code, disclosures=tuple(shown(row, now, instruments) for row in rows))
+
+
+async def asked(
+    session: AsyncSession, principal: Principal, code: str, disclosure: UUID, now: datetime, instruments: Instruments
+) -> schemas.DisclosureShown:
+    """The answer to the request that asked for it, made anew. Raises NotFound."""
+    tenant = await cases.tenant_of(session, own(principal), principal.cells, code)
+    if tenant is None:
+        raise NotFound
+    return await again(session, principal, tenant, code, disclosure, now, instruments)
+
+
+def _check_terms(body: schemas.NewDisclosure, now: datetime, instruments: Instruments) -> None:
+    latest = now + instruments.disclosure_at_most
+    times = {"/expires_at": body.expires_at}
+    if body.secrecy is not None:
+        times["/secrecy/review_at"] = body.secrecy.review_at
+    errors = [
+        FieldError(pointer=pointer, code="not-ahead", message="lies ahead, and not too far")
+        for pointer, at in times.items()
+        if not now < at <= latest
+    ]
+    errors += [
+        FieldError(pointer=f"/categories/{number}", code="never-reaches", message="never reaches this recipient")
+        for number, category in enumerate(body.categories)
+        if category is Category.OPERATIONAL or not may_reach(category, body.recipient.agency, adult=True)
+    ]
+    if errors:
+        raise InvalidInput(errors)
+
+
+async def again(
+    session: AsyncSession,
+    principal: Principal,
+    tenant: str,
+    code: str,
+    disclosure: UUID,
+    now: datetime,
+    instruments: Instruments,
+) -> schemas.DisclosureShown:
+    """A disclosure as it stands. Raises NotFound."""
+    row = await disclosures.read_disclosure(session, own(principal), tenant, code, disclosure)
+    if row is None:
+        raise NotFound
+    return shown(row, now, instruments)
+
+
+def shown(row: AnyRow, now: datetime, instruments: Instruments) -> schemas.DisclosureShown:
+    """A disclosure with what was decided, opened."""
+    state = row.decision or ("lapsed" if row.lapses_at <= now else "asked")
+    secret = opened(row.secrecy_sealed, DISCLOSURES, row.id, "secrecy_sealed", instruments)
+    return schemas.DisclosureShown(
+        disclosure=row.id,
+        case=row.case_code,
+        state=state,
+        agency=Agency(row.agency),
+        organisation=row.organisation,
+        categories=tuple(Category(each) for each in row.categories),
+        basis=row.basis,
+        reference=opened(row.reference_sealed, DISCLOSURES, row.id, "reference_sealed", instruments) or "",
+        expires_at=row.expires_at,
+        secrecy=None
+        if secret is None
+        else schemas.SecrecyShown(reference=secret, review_at=row.secret_until, in_force=row.secret_until > now),
+        asked_at=row.asked_at,
+        asked_by=row.subject,
+        asked_by_unit=row.unit,
+        lapses_at=row.lapses_at,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by,
+        decided_by_unit=row.decided_by_unit,
+        reason=opened(row.reason_sealed, DECISIONS, row.decision_id, "reason_sealed", instruments),
+        consent=row.consent,
+    )
+
+
+def told(row: Mapping[str, Any], kind: str, now: datetime) -> dict[str, Any]:
+    """A line of the timeline. `secret_until` says of it that she is not shown it before."""
+    detail: dict[str, JsonValue] = {"disclosure": str(row["id"]), "categories": list(row["categories"])}
+    if row["secret_until"] is not None:
+        detail["secret_until"] = row["secret_until"].isoformat()
+    return {**entry(now, kind, **detail), "agency": row["agency"], "organisation": row["organisation"]}
+
+
+def sealed(text: bytes | None, source: Source, row: UUID, column: str, instruments: Instruments) -> bytes | None:
+    """A free text sealed at rest in its place."""
+    if text is None:
+        return None
+    return instruments.at_rest.seal(text, table=source.table.name, row=str(row), column=column)
+
+
+def opened(
+    text_sealed: bytes | None, source: Source, row: UUID | None, column: str, instruments: Instruments
+) -> str | None:
+    """A free text opened."""
+    if text_sealed is None:
+        return None
+    return instruments.at_rest.open(text_sealed, table=source.table.name, row=str(row), column=column).decode()
