@@ -24,6 +24,13 @@ PLANTED = [
     ("Rooms of intake", "intake/changes.py", "import intake.service.setting"),
     ("Rooms of an agency", "police_link/models.py", "import police_link.service"),
     ("Rooms of webhooks", "police_link/webhooks/models.py", "import police_link.webhooks.service"),
+    ("Rooms of the survivor's page", "intake/my_case/models.py", "import intake.my_case.service.pins"),
+    ("Business rooms know neither", "intake/my_case/service/pins.py", "import fastapi"),
+    (
+        "A repository is imported by its own service alone",
+        "intake/my_case/api/cell.py",
+        "import intake.repository.cases",
+    ),
     ("Business rooms know neither", "intake/service/cases.py", "import fastapi"),
     ("Business rooms know neither", "amanat/agency/recording.py", "import fastapi"),
     ("Business rooms know neither", "amanat/consent/fold.py", "import aiokafka"),

@@ -30,6 +30,11 @@ def say_all(language: Language, key: str) -> tuple[str, ...]:
     return tuple(str(each) for each in texts(language)[key])
 
 
+def explained(language: Language, lease_seconds: float) -> tuple[str, ...]:
+    """What taking back does and does not do. `lease_seconds`: how long an office may still read, at the most."""
+    return tuple(each.format(seconds=round(lease_seconds)) for each in say_all(language, "explained"))
+
+
 def call_it(language: Language, kind: str, name: str) -> str:
     """What people call a category or a purpose; its own name where the catalogue has none yet."""
     return str(texts(language).get(f"{kind}.{name}", name))
@@ -39,6 +44,6 @@ def moment(language: Language, at: datetime) -> str:
     """A time as it is said in Pakistan: `22 November 2026, 9:54 pm`."""
     local = at + _LOCAL
     month = texts(language)["months"][local.month - 1]
-    half = say(language, "am" if local.hour < 12 else "pm")
+    half = next(name for before, name in texts(language)["hours"] if local.hour < before)
     clock = f"{(local.hour - 1) % 12 + 1}:{local.minute:02}"
     return say(language, "moment").format(day=local.day, month=month, year=local.year, clock=clock, half=half)

@@ -137,12 +137,14 @@ async def _ask(step: Step) -> Response:
     if visit is None or visit.harmless:
         raise NotFound
     wish = _wish(step)
+    names = Names(step.desk.tools.instruments, step.language)
     return step.page(
         "ask.html",
         f"ask {' '.join(step.words)}",
         session=step.desk.tools.visits.go_on(visit, step.now),
         wish=" ".join(step.words),
-        what=_what(wish, step),
+        what=_what(wish, names, step.language),
+        explained=names.explained(),
     )
 
 
@@ -176,11 +178,10 @@ def _wish(step: Step) -> schemas.TakeBack:
         raise NotFound from None
 
 
-def _what(wish: schemas.TakeBack, step: Step) -> str:
-    names = Names(step.desk.tools.instruments.directory, step.language)
-    part = names.category(Category(wish.category)).name if wish.category else say(step.language, "ask.everything")
+def _what(wish: schemas.TakeBack, names: Names, language: Language) -> str:
+    part = names.category(Category(wish.category)).name if wish.category else say(language, "ask.everything")
     if wish.agency is None or wish.organisation is None:
-        return f"{part} – {say(step.language, 'ask.everybody')}"
+        return f"{part} – {say(language, 'ask.everybody')}"
     return f"{part} – {names.office(Agency(wish.agency), wish.organisation)}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from intake.my_case.texts import Language, moment, say, say_all
+from intake.my_case.texts import Language, moment, say
 
 DIRECTIONS = {"en": "ltr", "ur": "rtl"}
 OTHER: dict[Language, Language] = {"en": "ur", "ur": "en"}
@@ -22,7 +22,7 @@ def _environment() -> Environment:
 
 
 def render(template: str, language: Language, **values: Any) -> str:
-    """One template in one language: `say`, `all` and `at` are its texts and times."""
+    """One template in one language: `say` and `at` are its texts and times."""
     return (
         _environment()
         .get_template(template)
@@ -32,7 +32,6 @@ def render(template: str, language: Language, **values: Any) -> str:
             other=OTHER[language],
             say=lambda key: say(language, key),
             say_in=say,
-            all=lambda key: say_all(language, key),
             at=lambda time: moment(language, time),
             **values,
         )

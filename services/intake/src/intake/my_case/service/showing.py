@@ -2,19 +2,20 @@
 
 from collections.abc import Collection, Iterable
 
-from amanat.categories import Agency, Category
-from amanat.directory import Directory
+from amanat.categories import OUTSIDE, Agency, Category
 from intake.my_case import schemas
 from intake.my_case.service.found import BY_LAW, Found, Over, Shared
-from intake.my_case.texts import Language, call_it, say_all
+from intake.my_case.texts import Language, call_it, explained
+from intake.service.instruments import Instruments
 
 
 class Names:
     """Names in one language, from the directory and the catalogue."""
 
-    def __init__(self, directory: Directory, language: Language) -> None:
-        self._directory = directory
+    def __init__(self, instruments: Instruments, language: Language) -> None:
+        self._directory = instruments.directory
         self._language = language
+        self._lease_s = max(instruments.lease_of(agency) for agency in OUTSIDE)
 
     def office(self, agency: Agency, organisation: str) -> str:
         """The office's name; never an officer's."""
@@ -56,8 +57,12 @@ class Names:
             ),
             ended=self.ended(found.over),
             opened=opened,
-            explained=say_all(self._language, "explained"),
+            explained=self.explained(),
         )
+
+    def explained(self) -> tuple[str, ...]:
+        """What taking back does and does not do."""
+        return explained(self._language, self._lease_s)
 
     def offices(self, shared: Iterable[Shared]) -> tuple[schemas.Office, ...]:
         """What is shared, office by office."""

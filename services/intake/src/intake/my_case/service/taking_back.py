@@ -17,7 +17,6 @@ from intake.my_case.service.showing import Names
 from intake.my_case.service.signing_in import Claim
 from intake.my_case.service.tools import Tools
 from intake.my_case.service.viewing import find
-from intake.my_case.texts import say_all
 from intake.service.cases import entry
 from intake.service.loading import LoadedCase, load
 from intake.service.withdrawals import take_back
@@ -90,7 +89,7 @@ def _rows(case: LoadedCase, call: UUID, taken: Taken, now: datetime, tools: Tool
 
 
 def _told(found: Found, wish: schemas.TakeBack, call: UUID | None, now: datetime, tools: Tools) -> schemas.TakenBack:
-    names = Names(tools.instruments.directory, wish.language)
+    names = Names(tools.instruments, wish.language)
     return schemas.TakenBack(
         call=call,
         taken_back_at=now,
@@ -100,5 +99,5 @@ def _told(found: Found, wish: schemas.TakeBack, call: UUID | None, now: datetime
         stays=names.offices(
             each for each in found.shared if _is_meant(wish, each.agency, each.organisation, each.category)
         ),
-        explained=say_all(wish.language, "explained"),
+        explained=names.explained(),
     )

@@ -51,9 +51,7 @@ async def view(
     async with database.transaction(she.tenants) as session:
         found = visible(await find(session, access, claim, now, instruments), hidden)
         hers = await claims.read_own_looks(session, access, claim.tenant, claim.case, PURPOSE, look_id)
-    return Names(instruments.directory, language).my_case(
-        found, schemas.OwnLooks(times=hers.times, last_before=hers.last_before)
-    )
+    return Names(instruments, language).my_case(found, schemas.OwnLooks(times=hers.times, last_before=hers.last_before))
 
 
 async def find(session: AsyncSession, access: Access, claim: Claim, now: datetime, instruments: Instruments) -> Found:
