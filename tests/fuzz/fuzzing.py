@@ -39,12 +39,14 @@ HALVES = {
     "body.counterpart.organisation": "organisation",
     "path.barcode": "barcodes",
 }
+PEOPLES = r"^/v1/(calls|cases/\{case\}/claim)"
+"""Routes for a cell's people alone: a hospital's system is refused there, whatever it sends."""
 LEDGER = {"path.position": "positions"}
 AIMS = (
     Aim(
         "intake",
         "arcc-karachi-system",
-        14,
+        17,
         HALVES
         | LEDGER
         | {
@@ -118,6 +120,7 @@ def fuzz(
     report = folder / "report.json"
     program = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration), "run"]
     program += [f"{info['services'][aim.service]}/openapi.json", "--checks", "all", "--no-color"]
+    program += ["--exclude-path-regex", PEOPLES]
     program += ["--report", "json", "--report-json-path", str(report)]
     environment = {
         "FUZZ_STACK": str(stack_file),

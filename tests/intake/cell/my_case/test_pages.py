@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
+from pypdf import PdfReader
 
 from intake.my_case.texts import Language, say
 
 from ..looking import IDENTITY, INCIDENT, look, tell
 from ..world import LEGAL, POLICE, World, consent
 from .browser import browsing, chromium, listening, phone
-from .cell import DURESS, PIN, issue
+from .cell import DURESS, PIN, at_desk, issue
 
 LANGUAGES = pytest.mark.parametrize("language", ["en", "ur"])
 
@@ -243,3 +245,19 @@ async def test_a_dark_phone_is_readable_as_well(world: World, browser: Browser, 
         await held.press("Open")
         assert await held.faults() == []
         await held.picture("dark")
+
+
+@LANGUAGES
+async def test_the_paper_is_one_page_of_a6(
+    world: World, browser: Browser, host: str, pictures: Path, language: Language
+) -> None:
+    claim = await issue(world, (await world.open_case())[0])
+    answer = await at_desk(world, f"/v1/cases/{claim.case}/claim/paper", {"language": language})
+    async with phone(browser, host, pictures) as held:
+        await held.page.set_content(answer.text)
+        assert await held.faults() == []
+        await held.page.set_viewport_size({"width": 397, "height": 559})
+        await held.picture(f"paper-{language}")
+        printed = await held.page.pdf(prefer_css_page_size=True)
+    [sheet] = PdfReader(BytesIO(printed)).pages
+    assert [round(float(side) / 72 * 25.4) for side in (sheet.mediabox.width, sheet.mediabox.height)] == [105, 148]

@@ -224,3 +224,31 @@ def test_an_office_of_which_she_may_know_nothing_has_not_looked_at_its_own_paper
     shared = Shared(POLICE, SADDAR, "p", INCIDENT, None, frozenset({"court_order"}))
     everything = found(shared=(shared,), looked=(looked(), looked(INCIDENT)))
     assert visible(everything, frozenset({(Agency.POLICE_LINK, SADDAR, INCIDENT)})) == found()
+
+
+def test_what_she_gave_herself_stays_on_her_page_though_a_secret_order_asks_for_it_too() -> None:
+    both = frozenset({"consent", "court_order"})
+    shared = Shared(POLICE, SADDAR, "p", INCIDENT, NOW + timedelta(days=90), both, NOW)
+    everything = found(shared=(shared,), looked=(looked(INCIDENT, times=4),))
+    left = visible(everything, frozenset({(POLICE, SADDAR, INCIDENT)}))
+    # As if it rested on her consent alone: neither the order nor its end shows.
+    assert left == found(shared=(replace(shared, bases=frozenset({"consent"}), until=NOW),), looked=everything.looked)
+
+
+async def test_when_her_own_consent_ends_is_known_apart_from_an_orders(world: World) -> None:
+    from intake.my_case.service.signing_in import visited
+    from intake.my_case.service.viewing import view
+
+    soon = datetime.now(UTC) + timedelta(days=1)
+    order = consent(POLICE, "identity", **ORDER)
+    case, _ = await world.open_case(consent(POLICE, "identity", expires_at=soon.isoformat()), order)
+    claim = await issue(world, case)
+    [open_part] = (await sign_in(world, claim.code))["case"]["shared"][0]["parts"]
+    assert (open_part["until"], open_part["also_by_law"]) == (None, True)
+    desk = world.main_app.state.my_case
+    proved = await visited(desk.database, desk.tools.claim_digest(claim.code))
+    assert proved is not None
+    secret = frozenset({(POLICE, SADDAR, IDENTITY)})
+    shown = await view(desk.database, proved, "en", datetime.now(UTC), desk.tools, secret)
+    [part] = shown.shared[0].parts
+    assert (part.until, part.also_by_law, part.withdrawable) == (soon, False, True)

@@ -61,7 +61,7 @@ class Step:
 
 
 @router.get("/my")
-async def find_page(desk: AtDesk, accept_language: Annotated[str, Header(max_length=500)] = "") -> Response:
+async def find_page(desk: AtDesk, accept_language: Annotated[str, Header()] = "") -> Response:
     """The form, in the language that the browser prefers."""
     return _start(_step("ur" if prefers_urdu(accept_language) else "en", {}, desk))
 

@@ -23,6 +23,13 @@ class Shared:
     category: Category
     until: datetime | None
     bases: frozenset[str]
+    consented_until: datetime | None = None
+    """The end of what rests on consent alone."""
+
+    @property
+    def by_consent(self) -> bool:
+        """Whether it rests, in part at least, on her consent or a guardian's."""
+        return bool(self.bases - BY_LAW)
 
 
 @dataclass(frozen=True)
@@ -72,19 +79,30 @@ class Found:
 
 def visible(found: Found, hidden: Hidden) -> Found:
     """What she may know of: without what is `hidden`, as if it had never been. Counts of looks that differed only in
-    what is hidden come together."""
+    what is hidden come together.
+
+    What she consented to herself stays, as if it rested on that alone: that it were gone would tell her of the order.
+    """
     if not hidden:
         return found
+    hers = {(each.agency, each.organisation, each.category) for each in found.shared if each.by_consent}
+    unknown = hidden - hers
 
     def kept(agency: Agency, organisation: str, categories: Collection[Category]) -> frozenset[Category]:
-        return frozenset(c for c in categories if (agency, organisation, c) not in hidden)
+        return frozenset(c for c in categories if (agency, organisation, c) not in unknown)
 
-    shared = tuple(each for each in found.shared if kept(each.agency, each.organisation, [each.category]))
+    shared = tuple(
+        replace(each, bases=each.bases - BY_LAW, until=each.consented_until)
+        if (each.agency, each.organisation, each.category) in hidden
+        else each
+        for each in found.shared
+        if kept(each.agency, each.organisation, [each.category])
+    )
     over = tuple(each for each in found.over if kept(each.agency, each.organisation, [each.category]))
     offices = {(each.agency, each.organisation) for each in shared} | {
         (each.agency, each.organisation) for each in over
     }
-    secret = {(agency, organisation) for agency, organisation, _ in hidden} - offices
+    secret = {(agency, organisation) for agency, organisation, _ in unknown} - offices
     together: dict[tuple[Agency, str, str, frozenset[Category]], Looked] = {}
     for each in found.looked:
         left = kept(each.agency, each.organisation, each.categories)

@@ -72,7 +72,7 @@ class Names:
                 schemas.Part(
                     category=self.category(each.category),
                     until=each.until,
-                    withdrawable=bool(each.bases - BY_LAW),
+                    withdrawable=each.by_consent,
                     also_by_law=bool(each.bases & BY_LAW),
                 )
             )

@@ -7,12 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency, Category
 from amanat.consent import Access, Grant, ended, missing_deciders, own
-from amanat.db import Database
+from amanat.consent.age_rules import ends_at
+from amanat.db import AnyRow, Database
 from amanat.errors import NotFound
 from amanat.looks import fetch, look
 from intake.my_case import schemas
 from intake.my_case.repository import claims
-from intake.my_case.service.found import NOTHING_HIDDEN, Found, Hidden, Leased, Looked, Over, Shared, visible
+from intake.my_case.service.found import BY_LAW, NOTHING_HIDDEN, Found, Hidden, Leased, Looked, Over, Shared, visible
 from intake.my_case.service.herself import PURPOSE, herself
 from intake.my_case.service.showing import Names
 from intake.my_case.service.signing_in import Claim
@@ -63,21 +64,7 @@ async def find(session: AsyncSession, access: Access, claim: Claim, now: datetim
     of = {row.code: row for row in referrals}
     return Found(
         shared=tuple(
-            Shared(
-                agency=Agency(of[row.referral].agency),
-                organisation=of[row.referral].organisation,
-                purpose=of[row.referral].purpose,
-                category=Category(row.category),
-                until=row.until,
-                bases=bases_of(
-                    grants,
-                    Agency(of[row.referral].agency),
-                    of[row.referral].organisation,
-                    Category(row.category),
-                    now,
-                    instruments,
-                ),
-            )
+            _shared(row, of[row.referral], grants, now, instruments)
             for row in shares
             # One that has run out ends with the gate's next sweep; nothing is leased under it.
             if row.ended_at is None and (row.until is None or row.until > now)
@@ -113,20 +100,26 @@ async def find(session: AsyncSession, access: Access, claim: Claim, now: datetim
     )
 
 
-def bases_of(
-    grants: Collection[Grant],
-    agency: Agency,
-    organisation: str,
-    category: Category,
-    now: datetime,
-    instruments: Instruments,
-) -> frozenset[str]:
-    """On what it rests that this office may read a category."""
-    return frozenset(
-        grant.basis
+def _shared(
+    row: AnyRow, referral: AnyRow, grants: Collection[Grant], now: datetime, instruments: Instruments
+) -> Shared:
+    category = Category(row.category)
+    valid = [
+        grant
         for grant in grants
-        if (grant.agency, grant.organisation) == (agency, organisation)
+        if (grant.agency, grant.organisation) == (referral.agency, referral.organisation)
         and category in grant.categories
         and not ended(grant, now)
         and not missing_deciders(grant, instruments.age_rules)
+    ]
+    ends = [ends_at(grant) for grant in valid if grant.basis not in BY_LAW]
+    bounded = [end for end in ends if end is not None]
+    return Shared(
+        agency=Agency(referral.agency),
+        organisation=referral.organisation,
+        purpose=referral.purpose,
+        category=category,
+        until=row.until,
+        bases=frozenset(grant.basis for grant in valid),
+        consented_until=max(bounded) if bounded and len(bounded) == len(ends) else None,
     )

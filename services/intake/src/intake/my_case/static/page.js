@@ -6,7 +6,7 @@
   var root = document.documentElement, gone = false, busy = false, pressed = null, timer = 0, stirred = Date.now(), hidden = 0;
 
   function empty() {
-    document.body.replaceChildren();
+    document.body.textContent = "";
     document.title = "";
   }
 
@@ -63,6 +63,7 @@
 
   document.addEventListener("submit", function (event) {
     var form = event.target, button = event.submitter || pressed;
+    if (!window.fetch || !window.URLSearchParams || !document.body.replaceWith) return;
     event.preventDefault();
     if (busy) return;
     busy = true;
