@@ -137,8 +137,8 @@ def report(load: float, took: dict[str, list[float]]) -> str:
     unknown = took["unknown"]
     lines = [
         f"\n## {datetime.now(UTC):%Y-%m-%d}, signing in to her own page, commit {commit}\n",
-        f"{os.cpu_count()} cores, {total_memory()} GiB, Linux, Python {platform.python_version()}, load {load:.1f} before."
-        f" {len(unknown)} rounds in shuffled order, Argon2id with the defaults.\n",
+        f"{os.cpu_count()} cores, {total_memory()} GiB, Linux, Python {platform.python_version()}, load {load:.1f}"
+        f" before. {len(unknown)} rounds in shuffled order, Argon2id with the defaults.\n",
         "| | median | AUC against an unknown code |",
         "|---|---|---|",
         f"| unknown code | {statistics.median(unknown):.1f} ms | |",

@@ -52,8 +52,8 @@ async def whole_cell(
             **settings.model_dump(include=set(Settings.model_fields)),
             claim_pepper_file=keys.claim_pepper,
             # Argon2 as cheap as it gets: what it costs is nobody's question here.
-            claim_argon2_passes=1,
-            claim_argon2_memory_kib=8,
+            claim_hash_passes=1,
+            claim_hash_memory_kib=8,
         )
     )
     gate_app = gate.build(settings, as_gate, instruments)

@@ -18,9 +18,9 @@ class Settings(CellSettings):
 
     claim_pepper_file: Path
     """32 bytes in base64, kept outside the database: without them its hashes of PINs cannot be tried."""
-    claim_argon2_passes: int = Field(default=3, ge=1, le=20)
-    claim_argon2_memory_kib: int = Field(default=65536, ge=8, le=2097152)
-    claim_argon2_lanes: int = Field(default=1, ge=1, le=16)
+    claim_hash_passes: int = Field(default=3, ge=1, le=20)
+    claim_hash_memory_kib: int = Field(default=65536, ge=8, le=2097152)
+    claim_hash_lanes: int = Field(default=1, ge=1, le=16)
     """RFC 9106's second recommendation, but for one lane: two sign-ins at once then take two cores, and not eight; who
     guesses has the memory to keep for all the longer."""
     my_case_url: str = ""

@@ -35,9 +35,9 @@ class Tools:
             instruments=instruments,
             words=SecretWords(
                 pepper,
-                passes=settings.claim_argon2_passes,
-                memory_kib=settings.claim_argon2_memory_kib,
-                lanes=settings.claim_argon2_lanes,
+                passes=settings.claim_hash_passes,
+                memory_kib=settings.claim_hash_memory_kib,
+                lanes=settings.claim_hash_lanes,
                 randomness=randomness,
             ),
             turns=Turns(),
