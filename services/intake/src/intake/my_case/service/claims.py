@@ -41,7 +41,7 @@ async def choose(body: schemas.NewClaim, tools: Tools) -> Chosen:
             "code_word_hash": words.hash("code word", digest, spelled_word(body.code_word.get_secret_value())),
         }
 
-    async with tools.turns.turn():
+    async with tools.cells_turns.turn():
         return Chosen(code, await asyncio.to_thread(hashed))
 
 

@@ -18,6 +18,8 @@ class Tools:
     instruments: Instruments
     words: SecretWords
     turns: Turns
+    cells_turns: Turns
+    """Of the cell's own people, apart: strangers who crowd the page keep nobody from undoing or from a new code."""
     visits: Visits
     cursors: Cursors
     replays: Macs
@@ -41,6 +43,7 @@ class Tools:
                 randomness=randomness,
             ),
             turns=Turns(),
+            cells_turns=Turns(at_once=1),
             visits=Visits(instruments.macs, randomness),
             cursors=Cursors(instruments.macs),
             replays=pepper,

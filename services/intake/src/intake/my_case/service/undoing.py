@@ -40,7 +40,7 @@ async def _say_the_word(
     database: Database, principal: Principal, case: str, body: schemas.Undo, now: datetime, tools: Tools
 ) -> None:
     """As a sign-in does: the try is on record first, then compared, then settled."""
-    async with tools.turns.turn():
+    async with tools.cells_turns.turn():
         async with database.transaction(principal.tenants) as session:
             claim = await claims.read_claim(session, principal.tenants, case)
             call = await claims.find_call(session, principal.tenants, body.call)
