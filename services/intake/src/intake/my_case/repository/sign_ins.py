@@ -10,6 +10,7 @@ from amanat.db import AnyRow
 from intake.my_case.models import claims, sign_ins
 
 _NAME = text("SELECT set_config('amanat.claim', :digest, true)")
+_HOLD = text("SELECT set_config('amanat.claim', :digest, true), pg_advisory_xact_lock(:number)")
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,16 @@ async def name_claim(session: AsyncSession, digest: bytes) -> None:
     await session.execute(_NAME, {"digest": digest.hex()})
 
 
+async def hold_claim(session: AsyncSession, digest: bytes) -> None:
+    """Names the digest, and makes others who try it wait until this transaction ends."""
+    number = int.from_bytes(digest[:8], "big", signed=True)
+    await session.execute(_HOLD, {"digest": digest.hex(), "number": number})
+
+
 async def add_attempt(
     session: AsyncSession, digest: bytes, form: bytes, since: datetime, at: datetime, *, up_to: int
 ) -> Attempt:
-    """Puts an attempt on record as a miss. The caller holds the digest's lock and has named it."""
+    """Puts an attempt on record as a miss. The caller holds the digest."""
     missed = (
         select(literal(1))
         .where(sign_ins.c.digest == digest, sign_ins.c.at >= since, sign_ins.c.outcome != "hit")
@@ -40,10 +47,13 @@ async def add_attempt(
     before = select(
         select(func.count()).select_from(missed).scalar_subquery().label("misses"),
         exists().where(and_(sign_ins.c.digest == digest, sign_ins.c.form == form)).label("again"),
+    ).cte("before")
+    added = (
+        insert(sign_ins).values(digest=digest, form=form, at=at, outcome="miss").returning(sign_ins.c.id).cte("added")
     )
-    known = (await session.execute(before)).one()
-    added = insert(sign_ins).values(digest=digest, form=form, at=at, outcome="miss").returning(sign_ins.c.id)
-    return Attempt((await session.execute(added)).scalar_one(), known.misses, known.again)
+    # Both parts see what was there when the statement began: the attempt does not count itself.
+    row = (await session.execute(select(added.c.id, before.c.misses, before.c.again))).one()
+    return Attempt(row.id, row.misses, row.again)
 
 
 async def find_claim(session: AsyncSession, digest: bytes) -> AnyRow | None:

@@ -18,7 +18,6 @@ from intake.my_case.repository import sign_ins
 from intake.my_case.service.pins import spelled, spelled_code
 from intake.my_case.service.secret_words import Kind
 from intake.my_case.service.tools import Tools
-from intake.repository.cases import hold_identity
 
 MISSES_A_DAY = 5
 # Pakistan's standard time all year: a day ends at midnight there (as in intake.service.ages).
@@ -66,8 +65,7 @@ async def _attempt(
     database: Database, digest: bytes, form: bytes | None, now: datetime, tools: Tools
 ) -> tuple[sign_ins.Attempt, AnyRow | None]:
     async with database.transaction(()) as session:
-        await sign_ins.name_claim(session, digest)
-        await hold_identity(session, digest)
+        await sign_ins.hold_claim(session, digest)
         attempt = await sign_ins.add_attempt(
             session,
             digest,

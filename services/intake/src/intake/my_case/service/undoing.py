@@ -47,8 +47,7 @@ async def _say_the_word(
             if claim is None or call is None or call.case_code != case:
                 raise NotFound
             digest = tools.instruments.macs.mac("code word", claim.id.bytes)
-            await sign_ins.name_claim(session, digest)
-            await cases.hold_identity(session, digest)
+            await sign_ins.hold_claim(session, digest)
             form = tools.instruments.randomness(16)
             attempt = await sign_ins.add_attempt(session, digest, form, day_of(now), now, up_to=MISSES_A_DAY)
         word = spelled_word(body.code_word.get_secret_value())
