@@ -17,9 +17,10 @@ from amanat.codes import new_code
 from amanat.db import Database
 from amanat.errors import Unavailable
 from amanat_local.postgres import Postgres
+from intake.my_case.repository import sign_ins
 from intake.my_case.service import duress
 from intake.my_case.service.secret_words import SecretWords, Turns
-from intake.my_case.service.signing_in import MISSES_A_DAY
+from intake.my_case.service.signing_in import MISSES_A_DAY, day_of
 from intake.my_case.service.signing_in import sign_in as sign_in_service
 from intake.my_case.service.tools import Tools
 
@@ -208,29 +209,20 @@ async def test_fifty_guesses_at_once_try_five(world: World, monkeypatch: pytest.
         object.__setattr__(tools, "turns", Turns())
 
 
-async def test_guesses_at_once_count_before_any_is_compared(world: World) -> None:
-    """Five wrong PINs on their way leave no room for a sixth try, though none of them is compared yet."""
+async def test_an_attempt_waits_for_those_of_its_code_that_are_on_their_way(world: World) -> None:
+    """Five wrong PINs that are not committed yet leave no room for a sixth try."""
     case, _ = await world.open_case()
     claim = await issue(world, case)
-    tools, compared = tools_of(world), SecretWords.matches
-
-    async def at_once(count: int) -> list[bool]:
-        return await asyncio.gather(*(try_at(world, claim.code, PIN, datetime.now(UTC)) for _ in range(count)))
-
-    def slow(self: SecretWords, kind: Any, of: bytes, word: str, hashed: str) -> bool:
-        import time
-
-        time.sleep(0.05)
-        return compared(self, kind, of, word, hashed)
-
-    object.__setattr__(tools, "turns", Turns(at_once=8, waiting=100))
-    try:
-        SecretWords.matches = slow  # type: ignore[method-assign]
-        opened = await at_once(8)
-    finally:
-        SecretWords.matches = compared  # type: ignore[method-assign]
-        object.__setattr__(tools, "turns", Turns())
-    assert sum(opened) <= MISSES_A_DAY
+    digest, now = tools_of(world).claim_digest(claim.code), datetime.now(UTC)
+    async with world.main.transaction(()) as session:
+        await sign_ins.hold_claim(session, digest)
+        for number in range(MISSES_A_DAY):
+            await sign_ins.add_attempt(session, digest, bytes([number]), day_of(now), now, up_to=MISSES_A_DAY)
+        sixth = asyncio.create_task(try_at(world, claim.code, PIN, now))
+        while not sixth.done() and not await world.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+        assert not sixth.done()
+    assert await sixth is False
 
 
 async def test_more_than_can_wait_are_told_to_come_again_whatever_they_asked(world: World) -> None:

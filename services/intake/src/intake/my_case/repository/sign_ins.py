@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, delete, exists, func, insert, literal, or_, select, text, update
+from sqlalchemy import and_, delete, exists, func, insert, literal, or_, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import AnyRow
@@ -52,7 +52,8 @@ async def add_attempt(
         insert(sign_ins).values(digest=digest, form=form, at=at, outcome="miss").returning(sign_ins.c.id).cte("added")
     )
     # Both parts see what was there when the statement began: the attempt does not count itself.
-    row = (await session.execute(select(added.c.id, before.c.misses, before.c.again))).one()
+    both = select(added.c.id, before.c.misses, before.c.again).select_from(added.join(before, true()))
+    row = (await session.execute(both)).one()
     return Attempt(row.id, row.misses, row.again)
 
 
