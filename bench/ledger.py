@@ -43,7 +43,7 @@ from bench.run import BODY, total_memory
 from intake.schemas import NewCase
 from intake.service.cases import open_case
 from intake.service.instruments import Instruments
-from intake.settings import Settings
+from intake.settings import CellSettings
 
 CELL, STATION = "arcc-karachi", "station-saddar"
 WAYS = ("with its entries", "without their INSERT", "without entries")
@@ -92,7 +92,7 @@ def running(folder: Path) -> Iterator[Postgres]:
 
 async def open_cases(postgres: Postgres, keys: Keys, rounds: int) -> dict[str, list[float]]:
     """Milliseconds from the transaction's begin to its commit, each way."""
-    settings = Settings(
+    settings = CellSettings(
         database_url=postgres.url("intake_api", "intake"),
         issuer="https://issuer.test",
         audience="amanat-intake",

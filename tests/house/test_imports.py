@@ -25,6 +25,13 @@ PLANTED = [
     ("Rooms of an agency", "police_link/models.py", "import police_link.service"),
     ("Rooms of webhooks", "police_link/webhooks/models.py", "import police_link.webhooks.service"),
     ("Rooms of breaking the glass", "intake/break_glass/models.py", "import intake.break_glass.service.reviews"),
+    ("Rooms of the survivor's page", "intake/my_case/models.py", "import intake.my_case.service.pins"),
+    ("Business rooms know neither", "intake/my_case/service/pins.py", "import fastapi"),
+    (
+        "A repository is imported by its own service alone",
+        "intake/my_case/api/cell.py",
+        "import intake.repository.cases",
+    ),
     ("Business rooms know neither", "intake/service/cases.py", "import fastapi"),
     ("Business rooms know neither", "intake/break_glass/service/reviews.py", "import starlette"),
     ("Business rooms know neither", "amanat/agency/recording.py", "import fastapi"),

@@ -16,7 +16,7 @@ from amanat_local.keys import Keys
 from amanat_local.postgres import Postgres
 from intake import gate, main
 from intake.service.instruments import Instruments
-from intake.settings import GateSettings
+from intake.settings import GateSettings, Settings
 
 from .world import ISSUER, Issuer, World
 
@@ -47,7 +47,15 @@ async def whole_cell(
     issuer = Issuer()
     as_main = Database(settings.database_url, application_name="tests-main")
     as_gate = Database(postgres.url("intake_gate", "intake"), application_name="tests-gate")
-    main_app = main.build(settings)
+    main_app = main.build(
+        Settings(
+            **settings.model_dump(include=set(Settings.model_fields)),
+            claim_pepper_file=keys.claim_pepper,
+            # Argon2 as cheap as it gets: what it costs is nobody's question here.
+            claim_hash_passes=1,
+            claim_hash_memory_kib=8,
+        )
+    )
     gate_app = gate.build(settings, as_gate, instruments)
     main_app.state.verifier = issuer.verifier("amanat-intake")
     gate_app.state.verifier = issuer.verifier("amanat-gate")

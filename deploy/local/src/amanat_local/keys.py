@@ -5,6 +5,7 @@ keys/signing/<agency>.pem    Ed25519, PKCS8: signs the agency's facts
 keys/ledger/<service>.pem    Ed25519, PKCS8: signs the service's checkpoints, and cosigns the others'
 keys/facts/<id>.key          X25519 raw private key in base64: opens facts, read by the gate alone
 keys/at-rest/<service>.key   base64 of 32 bytes        keys/index/<service>.key   the same
+keys/claim-pepper.key        the same, for the hashes of survivors' PINs
 kek/public, kek/private      the key-encryption key by generation, RSA-3072
 """
 
@@ -47,6 +48,7 @@ class Keys:
             _once(keys.ledger(service), _signing_key)
         for agency in AGENCIES:
             _once(keys.signing(agency), _signing_key)
+        _once(keys.claim_pepper, _secret)
         _once(keys.facts_dir / f"{KEY_ID}.key", _facts_key)
         keys._first_generation()
         directory.write(
@@ -64,6 +66,10 @@ class Keys:
     @property
     def facts_dir(self) -> Path:
         return self.folder / "keys" / "facts"
+
+    @property
+    def claim_pepper(self) -> Path:
+        return self.folder / "keys" / "claim-pepper.key"
 
     @property
     def kek_public(self) -> Path:

@@ -77,6 +77,8 @@ def settings(
         told["KEK_PUBLIC_DIR"] = str(keys.kek_public)
         if service.name == "intake-gate":
             told |= {"KEK_PRIVATE_DIR": str(keys.kek_private), "FACTS_KEY_DIR": str(keys.facts_dir)}
+        else:
+            told["CLAIM_PEPPER_FILE"] = str(keys.claim_pepper)
     else:
         told |= {
             "GATE_URL": f"http://127.0.0.1:{ports['intake-gate']}",

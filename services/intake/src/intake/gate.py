@@ -25,6 +25,7 @@ from amanat.relay import Relay
 from amanat.worker import Every, Listener, run_worker
 from intake.api.leases import LeaseDesk, router
 from intake.handlers import NEVER_PARK, TOPICS, handlers
+from intake.my_case.service.duress import forget_attempts, note_duress
 from intake.service.gatekeeper import GateItself
 from intake.service.instruments import Instruments
 from intake.service.rotation import rotate_if_due
@@ -77,11 +78,13 @@ async def run(settings: GateSettings) -> None:
     async def tidy() -> None:
         async with database.transaction(()) as session:
             await prune(session, settings, _now())
+            await forget_attempts(session, _now())
 
     began = _now()
 
     async def look_around() -> None:
         await sweep(database, gate, _now(), instruments, listening_since=began)
+        await note_duress(database, _now())
 
     private = FileKekPrivate(settings.kek_public_dir, settings.kek_private_dir)
     a_generation = timedelta(hours=settings.rotate_hours)

@@ -15,6 +15,10 @@ from intake.api.desk import Desk
 from intake.api.fhir import refusal
 from intake.break_glass.api import routers as break_glass
 from intake.fhir import warm_up_off_loop
+from intake.my_case import api as my_case
+from intake.my_case.api import pages
+from intake.my_case.api.desk import Desk as MyCaseDesk
+from intake.my_case.service.tools import Tools
 from intake.service.instruments import Instruments
 from intake.settings import Settings
 
@@ -34,12 +38,13 @@ def build(settings: Settings) -> FastAPI:
         title="Amanat: the cell",
         service="intake",
         settings=settings,
-        routers=[*routers, *break_glass],
+        routers=[*routers, *break_glass, *my_case.routers],
         lifespan=lifespan,
-        bodies={"/fhir": FHIR},
-        renderers={"/fhir": refusal},
+        bodies={"/fhir": FHIR, "/my": pages.FORMS},
+        renderers={"/fhir": refusal, "/my": pages.refuse},
     )
     app.state.desk = Desk(database, instruments)
+    app.state.my_case = MyCaseDesk(database, Tools.from_settings(settings, instruments, secrets.token_bytes))
     add_check(app, "database", lambda: ready(database))
     return app
 

@@ -7,8 +7,8 @@ from pydantic import Field
 from amanat.settings import KafkaSettings, LedgerSettings, ServiceSettings
 
 
-class Settings(ServiceSettings):
-    """`main`: parses strangers' input; holds the public half of the key-encryption key only."""
+class CellSettings(ServiceSettings):
+    """What both of the cell's processes need: the public half of the key-encryption key among it."""
 
     kek_public_dir: Path
     emergency_minutes: float = Field(default=60, gt=0, le=1440)
@@ -19,7 +19,23 @@ class Settings(ServiceSettings):
     """How long a disclosure outside waits for its second person."""
 
 
-class GateSettings(KafkaSettings, LedgerSettings, Settings):
+class Settings(CellSettings):
+    """`main`: parses strangers' input, and opens the survivor's own page."""
+
+    claim_pepper_file: Path
+    """32 bytes in base64, kept outside the database: without them its hashes of PINs cannot be tried."""
+    claim_hash_passes: int = Field(default=3, ge=1, le=20)
+    claim_hash_memory_kib: int = Field(default=65536, ge=8, le=2097152)
+    claim_hash_lanes: int = Field(default=1, ge=1, le=16)
+    """RFC 9106's second recommendation, but for one lane: two sign-ins at once then take two cores, and not eight; who
+    guesses has the memory to keep for all the longer."""
+    my_case_url: str = ""
+    """What the survivor's paper says: a neutral host name that leads to `/my` alone; PUBLIC_URL/my when not given."""
+    quick_exit_url: str = ""
+    """Where the quick exit leads; a page of this service about drinking water when not given."""
+
+
+class GateSettings(KafkaSettings, LedgerSettings, CellSettings):
     """The gate: alone holds the private half, and the private keys that open facts."""
 
     kek_private_dir: Path

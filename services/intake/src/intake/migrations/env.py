@@ -1,4 +1,4 @@
 from amanat.migrate import run_env
-from intake.models import metadata
+from intake.my_case.models import metadata
 
 run_env(metadata)

@@ -12,7 +12,7 @@ from amanat.consent import AgeRules
 from amanat.directory import Directory
 from amanat.kek import KekPublic, RequestSecret
 from intake.service.setting import Minter
-from intake.settings import Settings
+from intake.settings import CellSettings
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Instruments:
     disclosure_waits: timedelta
 
     @classmethod
-    def from_settings(cls, settings: Settings, kek: KekPublic, randomness: Callable[[int], bytes]) -> "Instruments":
+    def from_settings(cls, settings: CellSettings, kek: KekPublic, randomness: Callable[[int], bytes]) -> "Instruments":
         """Reads keys and rules from the files that the settings name; raises what a missing file raises."""
         return cls(
             at_rest=AtRest.from_file(settings.at_rest_key_file),

@@ -93,20 +93,22 @@ async def sweep(
     async def unlooked(session: AsyncSession, tenant: str, code: str) -> None:
         await looks_service.note_unaccounted(session, tenant, code, now - patience, now)
 
-    settled = await _each(database, "expiry", ended_shares, end)
-    settled += await _each(database, "overdue", overdue_clocks, overdue)
-    settled += await _each(database, "silence", unheard, silent)
-    settled += await _each(database, "custody", unmatched, custody_gap)
-    settled += await _each(database, "looks", unaccounted, unlooked)
+    settled = await each(database, "expiry", ended_shares, end)
+    settled += await each(database, "overdue", overdue_clocks, overdue)
+    settled += await each(database, "silence", unheard, silent)
+    settled += await each(database, "custody", unmatched, custody_gap)
+    settled += await each(database, "looks", unaccounted, unlooked)
     for name, find, step in steps(now, instruments):
-        settled += await _each(database, name, find, step)
+        settled += await each(database, name, find, step)
     async with database.transaction(()) as session:
         await keys.retire_superseded(session, now - SUPERSEDED_FOR, BATCH)
     return settled
 
 
-async def _each(database: Database, name: str, find: Find, step: Step) -> int:
-    """Takes page after page; cases that fail stay in what is found, at its beginning, and are skipped on the next."""
+async def each(database: Database, name: str, find: Find, step: Step) -> int:
+    """Settles each case that is found, and says how many. Takes page after page; cases that fail stay in what is found,
+    at its beginning, and are skipped on the next.
+    """
     settled, failed, tried = 0, 0, set[tuple[str, str]]()
     while True:
         async with database.transaction(()) as session:

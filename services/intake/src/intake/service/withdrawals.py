@@ -1,5 +1,6 @@
 """She takes a consent back: at once, whatever else is going on (law 5: a withdrawal never waits)."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -45,7 +46,7 @@ async def withdraw(
         # A wrong consent named must not pass for a withdrawal: what she asked to end may rest on another.
         raise InvalidInput([FieldError(pointer="/categories", code="not-in-consent", message="not in this consent")])
     if asked & grant.categories:
-        await _take_back(session, case, grant, asked, instruments, now)
+        await take_back(session, case, Changes(), [(grant, asked)], instruments, now)
     return schemas.WithdrawalDone(
         case=code,
         consent=consent,
@@ -59,32 +60,35 @@ async def withdraw(
     )
 
 
-async def _take_back(
+async def take_back(
     session: AsyncSession,
     case: LoadedCase,
-    grant: Grant,
-    categories: frozenset[Category],
+    changes: Changes,
+    taken: Iterable[tuple[Grant, frozenset[Category]]],
     instruments: Instruments,
     now: datetime,
 ) -> None:
-    event = ConsentWithdrawn(
-        consent_id=grant.grant_id,
-        agency=grant.agency,
-        organisation=grant.organisation,
-        categories=categories,
-        withdrawn_at=now,
-    )
-    changes = Changes()
-    await save_event(session, case, changes, event, instruments, now)
-    changes.timeline.append(
-        {
-            **case_service.entry(
-                now, "consent_withdrawn", consent=str(grant.grant_id), categories=sorted(categories & grant.categories)
-            ),
-            "agency": grant.agency,
-            "organisation": grant.organisation,
-        }
-    )
+    """Writes what she takes back, of each of these consents, and what ends by it, besides what `changes` hold already.
+
+    The case is loaded, and locked, by the caller.
+    """
+    for grant, categories in taken:
+        event = ConsentWithdrawn(
+            consent_id=grant.grant_id,
+            agency=grant.agency,
+            organisation=grant.organisation,
+            categories=categories,
+            withdrawn_at=now,
+        )
+        await save_event(session, case, changes, event, instruments, now)
+        named = sorted(categories & grant.categories)
+        changes.timeline.append(
+            {
+                **case_service.entry(now, "consent_withdrawn", consent=str(grant.grant_id), categories=named),
+                "agency": grant.agency,
+                "organisation": grant.organisation,
+            }
+        )
     minter = instruments.minter()
     plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
     await save(session, case, changes, minter, instruments, now)

@@ -15,6 +15,8 @@ from intake.service.loading import load_grants
 
 Hidden = tuple[Agency, str, Category]
 """(agency, organisation, category)"""
+BY_ORDER = frozenset({"court_order", "statutory_duty"})
+BASES = BY_ORDER | {"consent", "guardian"}
 
 
 async def hidden_from_her(
@@ -26,6 +28,27 @@ async def hidden_from_her(
     Whatever became of such a disclosure (asked for, refused, ended), the order holds until its review. Lines of the
     timeline carry `secret_until` where she is not shown them before; `secret_consents` names the consents.
     """
+    return await _secret(session, access, tenant, case, now, instruments, but_for=BASES)
+
+
+async def under_secrecy(
+    session: AsyncSession, access: Access, tenant: str, case: str, now: datetime, instruments: Instruments
+) -> frozenset[Hidden]:
+    """All that an order in force speaks of, also where her own consent opens the same: there her page shows the consent
+    and nothing of the order. What another order that is no secret opens as well is not hidden."""
+    return await _secret(session, access, tenant, case, now, instruments, but_for=BY_ORDER)
+
+
+async def _secret(
+    session: AsyncSession,
+    access: Access,
+    tenant: str,
+    case: str,
+    now: datetime,
+    instruments: Instruments,
+    *,
+    but_for: frozenset[str],
+) -> frozenset[Hidden]:
     secret = await disclosures.secret_disclosures(session, access, tenant, case, now)
     if not secret:
         return frozenset()
@@ -35,7 +58,8 @@ async def hidden_from_her(
     under_order = {row.consent for row in secret}
     for grant in await load_grants(session, access, tenant, case, instruments):
         if (
-            grant.grant_id not in under_order
+            grant.basis in but_for
+            and grant.grant_id not in under_order
             and max(grant.given_at, grant.recorded_at) <= now
             and not ended(grant, now)
             and not missing_deciders(grant, instruments.age_rules)

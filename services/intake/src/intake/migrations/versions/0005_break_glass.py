@@ -1,7 +1,7 @@
 """Breaking the glass: clinical emergencies with their reviews, and disclosures that others than she ordered.
 
 Revision ID: 0005
-Revises: 0003
+Revises: 0004
 """
 
 from alembic import op
@@ -9,7 +9,7 @@ from alembic import op
 from amanat.schema import api_role, tenant_table
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 TABLES = (
     """CREATE TABLE emergencies (
