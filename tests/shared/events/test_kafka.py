@@ -134,6 +134,26 @@ async def test_a_restart_goes_on_behind_what_was_settled(kafka: Kafka, topic: st
     await producer.stop()
 
 
+async def test_a_connection_that_breaks_under_the_client_is_opened_anew(
+    kafka: Kafka, topic: str, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    getmany, broken = AIOKafkaConsumer.getmany, list[AIOKafkaConsumer]()
+
+    async def broken_at_first(client: AIOKafkaConsumer, **asked: int) -> object:
+        if not broken:
+            broken.append(client)
+            raise RuntimeError("unable to perform operation on <TCPTransport closed>; the handler is closed")
+        return await getmany(client, **asked)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", broken_at_first)
+    producer = make_producer(kafka)
+    await published(producer, outgoing(topic, P1, b"1"))
+    await producer.stop()
+    async with Group(kafka, topic, group) as reader:
+        await until(lambda: reader.bodies(P1) == [b"1"])
+    assert broken
+
+
 async def test_a_coordinator_that_stays_silent_is_connected_to_anew_and_then_hears_the_offsets(
     kafka: Kafka, topic: str, group: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from aiokafka.errors import IllegalOperation, KafkaError
 logging.getLogger("aiokafka").setLevel(logging.WARNING)
 
 _STOP_S = 5.0
+BROKEN = (KafkaError, IllegalOperation, OSError, TimeoutError, RuntimeError)
+"""What a client raises whose connections broke: RuntimeError is uvloop's, for a write to what was closed meanwhile."""
 
 
 class KafkaAccess(Protocol):
@@ -52,7 +54,7 @@ class Stoppable(Protocol):
 
 async def stopped(client: Stoppable) -> None:
     """Closes a client's connections, in whatever state it is, within a few seconds."""
-    with contextlib.suppress(KafkaError, OSError, TimeoutError, IllegalOperation):
+    with contextlib.suppress(*BROKEN):
         await asyncio.wait_for(_stop(client), _STOP_S)
 
 

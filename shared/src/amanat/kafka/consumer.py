@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError
 from prometheus_client import Counter, Gauge
 
-from amanat.kafka.access import KafkaAccess, access, stopped
+from amanat.kafka.access import BROKEN, KafkaAccess, access, stopped
 from amanat.received import Received, received
 
 _CONSUMED = Counter("amanat_consumed_total", "Events taken from Kafka and settled", ["group"])
@@ -92,7 +92,7 @@ class Consumer:
             began = asyncio.get_running_loop().time()
             try:
                 await self._connected(stop)
-            except (KafkaError, ConsumerStoppedError, IllegalStateError, OSError, TimeoutError) as error:
+            except (*BROKEN, ConsumerStoppedError, IllegalStateError) as error:
                 _log.warning("consumer_reconnects", group=self._group, error=type(error).__name__)
             if asyncio.get_running_loop().time() - began > _START_S:
                 wait = _SHORTEST_WAIT_S
@@ -160,10 +160,10 @@ class Consumer:
         offsets = {partition: records[-1].offset + 1 for partition, records in fetched.items()}
         try:
             await asyncio.wait_for(client.commit(offsets), _ASK_S)
-        except (KafkaError, IllegalStateError, TimeoutError) as error:
+        except (*BROKEN, IllegalStateError) as error:
             # The effects are committed; at worst the events come again and the inbox knows them.
             _log.warning("offsets_not_committed", group=self._group, error=type(error).__name__)
-            if isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError | RuntimeError):
                 # After a broker's crash a client was seen to read on and never again to be heard by its coordinator.
                 raise
 
@@ -196,7 +196,7 @@ async def _behind(client: AIOKafkaConsumer) -> int | None:
         lag = 0
         for partition, end in ends.items():
             lag += max(0, end - await asyncio.wait_for(client.position(partition), _ASK_S))
-    except (KafkaError, IllegalStateError, ConsumerStoppedError, OSError, TimeoutError):
+    except (*BROKEN, IllegalStateError, ConsumerStoppedError):
         return None
     return lag
 

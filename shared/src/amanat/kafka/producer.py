@@ -12,9 +12,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     CorruptRecordException,
-    IllegalOperation,
     InvalidTimestampError,
-    KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     RecordTooLargeError,
@@ -22,7 +20,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 from prometheus_client import Counter
 
-from amanat.kafka.access import KafkaAccess, access, stopped
+from amanat.kafka.access import BROKEN, KafkaAccess, access, stopped
 from amanat.outbox import WITHDRAWN
 
 REQUEST_S = 10.0
@@ -87,7 +85,7 @@ class Producer:
             topics[row.topic].append(row)
         try:
             client = await self._started()
-        except (KafkaError, OSError, TimeoutError) as error:
+        except BROKEN as error:
             for topic in topics:
                 self._failed(topic, error, outcome)
             return outcome
@@ -126,7 +124,7 @@ class Producer:
     async def _topic(self, client: AIOKafkaProducer, topic: str, rows: list[Outgoing], outcome: Published) -> None:
         try:
             known = sorted(await asyncio.wait_for(client.partitions_for(topic), SEND_S))
-        except (KafkaError, OSError, TimeoutError) as error:
+        except BROKEN as error:
             self._failed(topic, error, outcome)
             return
         partitions: dict[int, deque[Outgoing]] = defaultdict(deque)
@@ -161,7 +159,7 @@ class Producer:
                     # One of them is at fault: each alone, so that the others go on.
                     single = True
                     rows.extendleft(reversed(packed))
-            except (KafkaError, IllegalOperation, OSError, TimeoutError) as error:
+            except BROKEN as error:
                 self._failed(topic, error, outcome)
                 return
             else:
