@@ -86,6 +86,13 @@ class NoteSigner:
         body = checkpoint.body()
         return signed_note(body, [self._line(self._id + self._key.sign(body.encode()))])
 
+    def sign(self, body: str) -> str:
+        """The whole signed note of a body that is no checkpoint: a signer of bundles signs no tree by mistake.
+        Raises MalformedNote for one, and for a body that is none."""
+        if _CHECKPOINT.fullmatch(body) is not None:
+            raise MalformedNote("a checkpoint is signed as one")
+        return signed_note(body, [self._line(self._id + self._key.sign(body.encode()))])
+
     def cosign(self, checkpoint: Checkpoint, at: datetime) -> str:
         """A signature line, without line feed. It says: by `at`, cut to the second, this was the largest tree of this
         origin that the witness saw, and consistent with all it saw before. Raises ValueError if `at` has no zone or is

@@ -11,6 +11,8 @@ class Settings(ServiceSettings):
     """`main`: parses strangers' input; holds the public half of the key-encryption key only."""
 
     kek_public_dir: Path
+    bundle_key_file: Path | None = None
+    """`main` alone: Ed25519, PKCS8 PEM: signs court bundles. Without it none is made."""
 
 
 class GateSettings(KafkaSettings, LedgerSettings, Settings):

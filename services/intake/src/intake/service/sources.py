@@ -12,7 +12,7 @@ from amanat.ledger import Source
 from amanat.ledger.sources import Opened
 from amanat.looks import LOOKS
 from intake.changes import Line
-from intake.models import agency_looks, consent_events, custody_halves, leases, records
+from intake.models import agency_looks, bundles, consent_events, custody_halves, leases, records
 
 REASON, EVENT, SAFETY = "reason", "event", "safety_reason"
 
@@ -77,7 +77,13 @@ LEASES = Source(leases, ("tenant", "id", "referral", "client", "token_id", "cate
 LOOKS_TOLD = Source(
     agency_looks, ("tenant", "id", "case_code", "referral", "look_id", "at", "categories", "purpose", "received_at")
 )
-SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD)
+BUNDLES = Source(
+    bundles,
+    ("tenant", "id", "case_code", "asked_by", "client", "token_id", "basis", "with_looks", "manifest", "at"),
+    sealed=("sealed",),
+    parts=lambda _row, _opened: {},
+)
+SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD, BUNDLES)
 """What an audit of this service reads again."""
 
 
