@@ -42,6 +42,7 @@ contracts: $(VENV)/.tested ## write the JSON schemas and the AsyncAPI document o
 bench: $(VENV)/.ready ## measure on the real stack; the figures go to bench/README.md
 	$(BIN)/python -m bench.run --stack real
 	$(BIN)/python -m bench.ledger
+	$(BIN)/python -m bench.bundle
 
 up: $(VENV)/.ready ## start a stack and stay
 	$(BIN)/amanat stack up --stack $(STACK)

@@ -81,6 +81,11 @@ class NoteSigner:
         self._id = key_id(name, ED25519, public)
         self._cosigning_id = key_id(name, COSIGNATURE_V1, public)
 
+    @property
+    def public_key(self) -> bytes:
+        """32 raw bytes."""
+        return self._key.public_key().public_bytes_raw()
+
     def sign_checkpoint(self, checkpoint: Checkpoint) -> str:
         """The whole signed note."""
         body = checkpoint.body()

@@ -741,6 +741,7 @@ def _index(files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[str,
         and index["looks"] == (LOOKS in files)
         and (index["basis"] == "court_order" or not index["looks"])
         and index["pdf"] == (PDF in files)
+        and all(isinstance(index[name], list) for name in ("referrals", "waiting", "without_entry"))
         and all(each.keys() == {"referral", "agency", "organisation"} for each in index["referrals"])
         and all(each.keys() == {"kind", "subject", "at"} for each in index["waiting"])
         and all(isinstance(index[name], str) for name in ("reference", "recipient"))

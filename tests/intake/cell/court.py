@@ -181,3 +181,10 @@ def edited(files: dict[str, bytes], name: str, change: Callable[[Any], None]) ->
     files[name] = verify.canonical(document)
 
 
+def page(packed: bytes, name: str) -> Any:
+    """One of its JSON files."""
+    return json.loads(verify.unpack(packed)[name])
+
+
+def codes(said: list[verify.Said]) -> list[str]:
+    return [each.code for each in said]
