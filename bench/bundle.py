@@ -129,6 +129,7 @@ def frame_of(signers: Mapping[str, NoteSigner], checkpoint: Checkpoint, lines: l
         "size": checkpoint.size,
         "checkpoint": signers["intake"].sign_checkpoint(checkpoint),
         "cosignatures": "".join(f"{line}\n" for line in lines),
+        "stamp": None,
         "keys": {
             "ledgers": {name: _listed(signers[name]) for name in SERVICES},
             "bundles": _listed(signers["bundles"]),

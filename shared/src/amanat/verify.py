@@ -29,13 +29,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 FORMAT = "amanat-bundle/1"
 MOST_BYTES, MOST_FILES, MOST_OF_ONE = 64 * 2**20, 20_000, 16 * 2**20
 MANIFEST, NOTE, INDEX, KEYS = "manifest.json", "manifest.note", "index.json", "keys.json"
 CHECKPOINT, COSIGNATURES, PDF, LOOKS = "checkpoint", "cosignatures", "index.pdf", "looks.json"
+STAMP = "timestamps/checkpoint.tsr"
 DERIVED = ("consents.json", "custody.json", "facts.json", "history.json", "report.json")
 """Pages that say what entries say, in another order. `looks.json` is one more, where looks were ordered."""
 ALWAYS = frozenset({MANIFEST, NOTE, INDEX, KEYS, CHECKPOINT, COSIGNATURES, *DERIVED})
@@ -56,6 +61,13 @@ _HEX64 = re.compile(r"[0-9a-f]{64}")
 _CHECKPOINT = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n")
 _EXACT = 2**53 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+UNREADABLE = (
+    ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, ArithmeticError, struct.error,
+    UnsupportedAlgorithm,
+)  # fmt: skip
+"""What reading a structure of another form may raise."""
 
 
 class Rejected(Exception):
@@ -352,6 +364,107 @@ def _text(files: Mapping[str, bytes], name: str) -> str:
 def note_of(name: str, bundle: str, manifest: bytes) -> str:
     """What the cell's bundle key signs: three lines."""
     return f"{name}\n{bundle}\n{base64.b64encode(_sha256(manifest)).decode()}\n"
+
+
+# --- time stamps: RFC 3161, as far as one file honestly can -----------------------------------------------------------
+
+_SIGNED_DATA, _TST_INFO = "2a864886f70d010702", "2a864886f70d0109100104"
+_CONTENT_TYPE, _MESSAGE_DIGEST = "2a864886f70d010903", "2a864886f70d010904"
+_SHA256_OID = "608648016503040201"
+_DIGESTS: Mapping[str, tuple[str, hashes.HashAlgorithm]] = {
+    _SHA256_OID: ("sha256", hashes.SHA256()),
+    "608648016503040202": ("sha384", hashes.SHA384()),
+    "608648016503040203": ("sha512", hashes.SHA512()),
+}
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What an authority's time stamp says: when, in whose name, under which certificate (its SHA-256, as a key's)."""
+
+    at: datetime
+    by: str
+    certificate: str
+
+
+def read_stamp(answer: bytes, message: bytes) -> Stamp:
+    """A TimeStampResp over the SHA-256 of `message`: imprint, signed attributes, signature, purpose and dates of the
+    certificate that came along. Whether that authority is one to trust is not asked. Raises ValueError and what a
+    structure of another form raises."""
+    status, token = (content for _, content, _ in _der(_only(answer, 0x30)))
+    kind, signed = _der(token)
+    _ask(_der(status)[0][1] in (b"\x00", b"\x01") and kind[1].hex() == _SIGNED_DATA)
+    parts = _der(_only(signed[1], 0x30))
+    kind, held = _der(parts[2][1])
+    info = _only(held[1], 0x04)
+    _ask(kind[1].hex() == _TST_INFO)
+    told = _der(_only(info, 0x30))
+    algorithm, imprint = _der(told[2][1])
+    _ask(_der(algorithm[1])[0][1].hex() == _SHA256_OID and imprint[1] == hashlib.sha256(message).digest())
+    at = datetime.strptime(told[4][1].decode()[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    _ask(told[4][0] == 0x18 and told[4][1].endswith(b"Z"))
+    signer = _der(_only(parts[-1][1], 0x30))
+    name, digest = _DIGESTS[_der(signer[2][1])[0][1].hex()]
+    attributes = {_der(each)[0][1].hex(): _der(_der(each)[1][1])[0][1] for _, each, _ in _der(signer[3][1])}
+    _ask(signer[3][0] == 0xA0 and attributes[_CONTENT_TYPE].hex() == _TST_INFO)
+    _ask(attributes[_MESSAGE_DIGEST] == hashlib.new(name, info).digest())
+    message_signed = b"\x31" + signer[3][2][1:]
+    for tag, listed, _ in parts[3:-1]:
+        for _, _, whole in _der(listed) if tag == 0xA0 else ():
+            certificate = x509.load_der_x509_certificate(whole)
+            if _stamps(certificate, at) and _signs(certificate.public_key(), signer[5][1], message_signed, digest):
+                return Stamp(at, certificate.subject.rfc4514_string(), fingerprint(whole))
+    raise ValueError("a time stamp that no certificate in it signed")
+
+
+def _der(data: bytes) -> list[tuple[int, bytes, bytes]]:
+    """DER elements one after another: tag, content, and the whole element."""
+    found, at = [], 0
+    while at < len(data):
+        length, begin = data[at + 1], at + 2
+        if length & 0x80:
+            begin += length & 0x7F
+            length = int.from_bytes(data[at + 2 : begin], "big")
+            _ask(begin - at <= 6 and length >= 0x80)
+        _ask(data[at] & 0x1F != 0x1F and begin + length <= len(data))
+        found.append((data[at], data[begin : begin + length], data[at : begin + length]))
+        at = begin + length
+    return found
+
+
+def _only(data: bytes, tag: int) -> bytes:
+    """The content of the one element that there is."""
+    ((found, content, _),) = _der(data)
+    _ask(found == tag)
+    return content
+
+
+def _ask(holds: bool) -> None:
+    if not holds:
+        raise ValueError("not what it must be")
+
+
+def _stamps(certificate: x509.Certificate, at: datetime) -> bool:
+    """Whether it is for time stamps alone (RFC 3161, 2.3), and was valid then."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound:
+        return False
+    alone = usage.critical and [*usage.value] == [ExtendedKeyUsageOID.TIME_STAMPING]
+    return alone and certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc
+
+
+def _signs(key: object, signature: bytes, message: bytes, digest: hashes.HashAlgorithm) -> bool:
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, message, padding.PKCS1v15(), digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, message, ec.ECDSA(digest))
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
 
 
 # --- entries ----------------------------------------------------------------------------------------------------------
@@ -660,7 +773,7 @@ def verify(data: bytes, trusted: Keys | None = None) -> Verdict:
         _judge(data, trusted, verdict)
     except Rejected as refused:
         verdict.wrong.append(Said(refused.code, refused.told))
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, ArithmeticError, struct.error):
+    except UNREADABLE:
         verdict.wrong.append(Said("malformed", {"file": "?"}))
     return verdict
 
@@ -680,6 +793,13 @@ def _judge(data: bytes, trusted: Keys | None, verdict: Verdict) -> None:
     verdict.proved.append(Said("tree", {"name": tree.origin, "size": tree.size, "key": fingerprint(tree.key)}))
     for name, at, by in tree.witnesses:
         verdict.proved.append(Said("witness", {"name": name, "at": _time(at), "key": fingerprint(by)}))
+    if STAMP in files:
+        try:
+            stamp = read_stamp(files[STAMP], files[CHECKPOINT])
+        except UNREADABLE:
+            raise Rejected("timestamp_false") from None
+        told = {"at": _time(stamp.at), "name": stamp.by, "key": stamp.certificate}
+        verdict.proved.append(Said("timestamp", told))
     index = _index(files, manifest)
     entries = [read_entry(name, files[name], tree) for name in sorted(files) if _ENTRY.fullmatch(name)]
     _ask_entries(entries, index, verdict)
@@ -694,12 +814,13 @@ def _judge(data: bytes, trusted: Keys | None, verdict: Verdict) -> None:
     for kit in made["custody.json"]["kits"]:
         _tell_kit(kit, verdict)
     _tell_limits(index, entries, tree, trusted, verdict)
+    verdict.not_proved.append(Said("timestamp_authority" if STAMP in files else "no_timestamps"))
     verdict.through = True
 
 
 def _manifest(files: Mapping[str, bytes]) -> dict[str, Any]:
     others = {name for name in files if not _ENTRY.fullmatch(name)}
-    if not others >= ALWAYS or others - ALWAYS - {PDF, LOOKS}:
+    if not others >= ALWAYS or others - ALWAYS - {PDF, LOOKS, STAMP}:
         raise Rejected("files")
     manifest = _parsed(MANIFEST, files[MANIFEST])
     if not isinstance(manifest, dict) or manifest.keys() != {"format", "bundle", "case", "cell", "made_at", "files"}:
@@ -817,7 +938,6 @@ def _tell_limits(
     say(Said("times", {"at": _time(min(at for _, at, _ in tree.witnesses))}))
     say(Said("independent"))
     say(Said("before"))
-    say(Said("no_timestamps"))
     for each in index["waiting"]:
         say(Said("waiting", {"kind": each["kind"], "at": each["at"]}))
     hidden = {part for each in entries for part in (each.document.get("content") or {}).get("parts", {})}
@@ -921,6 +1041,18 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "no_timestamps": (
         "A time by an authority (RFC 3161): there is no such time stamp in the bundle.",
         "کسی مجاز ادارے کا وقت (RFC 3161): بنڈل میں ایسی کوئی مہرِ وقت نہیں۔",
+    ),
+    "timestamp": (
+        "{name} stamped the checkpoint (RFC 3161, certificate {key}): it was there by {at}.",
+        "{name} نے چیک پوائنٹ پر مہرِ وقت لگائی (RFC 3161، سند {key}): وہ {at} تک موجود تھا۔",
+    ),
+    "timestamp_authority": (
+        "WHOSE time stamp it is. Its certificate came with it: ask whether that authority is one to trust.",
+        "مہرِ وقت کس کی ہے۔ اس کی سند اسی کے ساتھ آئی: معلوم کیجیے کہ وہ ادارہ قابلِ بھروسا ہے یا نہیں۔",
+    ),
+    "timestamp_false": (
+        "The time stamp is not one over this checkpoint.",
+        "مہرِ وقت اس چیک پوائنٹ کی نہیں۔",
     ),
     "waiting": (
         "Not yet under a cosigned checkpoint, so only named: {kind}, {at}.",

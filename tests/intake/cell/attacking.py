@@ -169,7 +169,9 @@ def no_json_at_all(files: Files, chance: random.Random) -> None:
 
 
 def another_file(files: Files, chance: random.Random) -> None:
-    name = chance.choice(["extra.json", "entries/1.json", "a/../manifest.json", "looks.json", "timestamps/a.tsr"])
+    name = chance.choice(
+        [verify.STAMP, "extra.json", "entries/1.json", "a/../manifest.json", "looks.json", "timestamps/a.tsr"]
+    )
     files[name] = b'{"looks":[]}'
 
 

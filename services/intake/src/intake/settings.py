@@ -13,6 +13,8 @@ class Settings(ServiceSettings):
     kek_public_dir: Path
     bundle_key_file: Path | None = None
     """`main` alone: Ed25519, PKCS8 PEM: signs court bundles. Without it none is made."""
+    timestamp_url: str = ""
+    """`main` alone: an authority that stamps the checkpoints of court bundles (RFC 3161); none when empty."""
 
 
 class GateSettings(KafkaSettings, LedgerSettings, Settings):

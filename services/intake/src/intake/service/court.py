@@ -5,6 +5,7 @@ waiting then) is kept sealed, so that the same bundle can be made again until on
 """
 
 import asyncio
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ from intake.repository import cases, consents, court
 from intake.schemas import Body, ShortText
 from intake.service import court_file
 from intake.service.court_index import render
+from intake.service.court_stamp import stamp
 from intake.service.instruments import Instruments
 from intake.service.reading import keeper
 from intake.service.sources import BUNDLES, SOURCES
@@ -127,7 +129,7 @@ async def make(
         held = await court.read_rows(session, access, SOURCES, tenant, [row.source for row in rows])
         under = [row for row in rows if row.position is not None and row.position < checkpoint.size]
         nodes = await court_file.read_proof_nodes(session, under, checkpoint.size)
-    cell = directory.cell(tenant)
+    cell, stamped = directory.cell(tenant), await stamp(instruments.timestamp_url, checkpoint.note.encode())
     frame: dict[str, Any] = {
         "format": verify.FORMAT,
         "bundle": str(bundle_id),
@@ -144,6 +146,7 @@ async def make(
         "checkpoint": checkpoint.note,
         "cosignatures": "".join(f"{row.line}\n" for row in checkpoint.cosignatures),
         "keys": court_file.keys_of(directory),
+        "stamp": None if stamped is None else base64.b64encode(stamped).decode(),
     }
     late = [row for row in rows if row.position is None or row.position >= checkpoint.size]
 

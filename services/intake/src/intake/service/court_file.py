@@ -27,6 +27,8 @@ from intake.service.sources import REASON, SOURCES
 Held = Mapping[str, Mapping[str, Any]]
 """Rows that entries name, sealed, by the name."""
 _BY_TABLE = {source.table.name: source for source in SOURCES}
+_BESIDE = frozenset({"size", "checkpoint", "cosignatures", "keys", "stamp"})
+"""What of a frame has files of its own, and does not stand in the index."""
 _UNREADABLE = (Unopenable, ValueError, TypeError, KeyError, OverflowError)
 
 
@@ -119,7 +121,7 @@ def files_of(entries: Mapping[str, bytes], frame: Mapping[str, Any], pdf: bytes 
     """Every file of the bundle but the manifest's note."""
     made = derived(entries, frame)
     index = {
-        **{name: value for name, value in frame.items() if name not in {"size", "checkpoint", "cosignatures", "keys"}},
+        **{name: value for name, value in frame.items() if name not in _BESIDE},
         "pdf": pdf is not None,
         "contents": made.pop("contents"),
     }
@@ -131,6 +133,8 @@ def files_of(entries: Mapping[str, bytes], frame: Mapping[str, Any], pdf: bytes 
         verify.CHECKPOINT: frame["checkpoint"].encode(),
         verify.COSIGNATURES: frame["cosignatures"].encode(),
     }
+    if frame["stamp"] is not None:
+        files[verify.STAMP] = base64.b64decode(frame["stamp"])
     if pdf is not None:
         files[verify.PDF] = pdf
     files[verify.MANIFEST] = verify.manifest_of(files, index)

@@ -38,6 +38,7 @@ class Instruments:
     lease_seconds: float
     bundle_signer: NoteSigner | None = None
     """Signs court bundles: `main` alone has it."""
+    timestamp_url: str = ""
 
     @classmethod
     def from_settings(cls, settings: Settings, kek: KekPublic, randomness: Callable[[int], bytes]) -> "Instruments":
@@ -55,6 +56,7 @@ class Instruments:
             randomness=randomness,
             lease_seconds=settings.lease_seconds,
             bundle_signer=_bundle_signer(settings.bundle_key_file, directory),
+            timestamp_url=settings.timestamp_url,
         )
 
     def new_id(self) -> UUID:
