@@ -4,6 +4,7 @@ own bundle key."""
 from __future__ import annotations
 
 import base64
+import json
 import os
 import random
 from collections.abc import Callable
@@ -109,6 +110,11 @@ async def test_a_manifest_signed_by_another_key_is_rejected(court: Court) -> Non
         again = forged(packed, lambda _: None, NoteSigner(mine, name))
         assert not verify.verify(again).proven
         assert not verify.verify(again, court.trusted).proven
+    files = verify.unpack(packed)
+    edited(files, verify.INDEX, lambda index: index.update(recipient="somebody else"))
+    manifest = json.loads(files[verify.MANIFEST])
+    files[verify.MANIFEST] = verify.manifest_of(files, {**manifest, "cell": {"id": manifest["cell"]}})
+    assert codes(verify.verify(verify.pack(files)).wrong) == ["manifest_note"]  # under the signature of the honest one
     for service in ("intake", "police-link"):
         ledgers = forged(packed, lambda _: None, NoteSigner(key_of(court.world, service), f"{ORIGINS}/{service}"))
         assert not verify.verify(ledgers, court.trusted).proven

@@ -113,6 +113,14 @@ async def test_a_record_that_was_put_in_past_the_ledger_is_said(court: Court) ->
     assert codes(verify.verify(packed, court.trusted).wrong) == ["without_entry"]
 
 
+async def test_an_entry_whose_leaf_was_taken_out_is_not_said_to_wait(court: Court) -> None:
+    court.sql("DELETE FROM ledger_leaves USING ledger_entries e WHERE e.id = entry AND e.kind = 'kit_opened'")
+    answer, packed = await court.made()
+    assert answer["waiting"] == 0
+    assert len(page(packed, verify.INDEX)["without_entry"]) == 1
+    assert not verify.verify(packed, court.trusted).proven
+
+
 async def test_a_cell_that_hides_the_change_is_found_out_by_the_verifier(court: Court) -> None:
     """Whoever holds the cell's own bundle key puts the changed record in as if nothing were."""
     _, packed = await court.made()

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, cast, exists, insert, literal, or_, select
+from sqlalchemy import ColumnElement, Select, Text, cast, exists, insert, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.consent import Access
@@ -28,8 +28,9 @@ def case_statement(access: Access, tenants: Collection[str], code: str) -> Selec
 async def read_entries(
     session: AsyncSession, access: Access, tenant: str, code: str, without: Collection[str]
 ) -> Sequence[AnyRow]:
-    """The case's entries but those of the kinds `without`: {position, hash, *columns}, in the order of the ledger; last
-    those that are not integrated yet, without a position."""
+    """The case's entries but those of the kinds `without`: {position, hash, passed, *columns}, in the ledger's order.
+    Last come those without a position: not integrated yet or, where `passed`, without the leaf that they had, since the
+    sequencer never goes back."""
     subjects = or_(
         ledger_entries.c.subject == code,
         ledger_entries.c.subject.in_(
@@ -38,12 +39,32 @@ async def read_entries(
         ledger_entries.c.subject.in_(select(kits.c.barcode).where(kits.c.tenant == tenant, kits.c.case_code == code)),
     )
     statement = (
-        select(ledger_leaves.c.position, ledger_leaves.c.hash, *(ledger_entries.c[name] for name in _ENTRY))
+        select(
+            ledger_leaves.c.position,
+            ledger_leaves.c.hash,
+            _was_passed(tenant).label("passed"),
+            *(ledger_entries.c[name] for name in _ENTRY),
+        )
         .join_from(ledger_entries, ledger_leaves, ledger_leaves.c.entry == ledger_entries.c.id, isouter=True)
         .where(ledger_entries.c.tenant == tenant, subjects, ledger_entries.c.kind.not_in(without), own_only(access))
         .order_by(ledger_leaves.c.position.asc().nulls_last(), ledger_entries.c.id)
     )
     return (await session.execute(statement)).all()
+
+
+def _was_passed(tenant: str) -> ColumnElement[bool]:
+    """Whether the sequencer has taken a later entry of this tenant: the tree goes by transaction and id."""
+    last = (
+        select(ledger_entries.c.transaction, ledger_entries.c.id)
+        .join_from(ledger_leaves, ledger_entries, ledger_entries.c.id == ledger_leaves.c.entry)
+        .where(ledger_entries.c.tenant == tenant)
+        .order_by(ledger_leaves.c.position.desc())
+        .limit(1)
+        .cte("last")
+    )
+    return tuple_(ledger_entries.c.transaction, ledger_entries.c.id) < tuple_(
+        select(last.c.transaction).scalar_subquery(), select(last.c.id).scalar_subquery()
+    )
 
 
 async def read_rows(

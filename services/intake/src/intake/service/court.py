@@ -126,6 +126,8 @@ async def make(
         rows = await court.read_entries(session, access, tenant, code, () if body.looks else verify.LOOK_KINDS)
         referrals = await consents.read_referrals(session, access, tenant, code)
         without_entry = await court.rows_without_entry(session, access, tenant, code)
+        lost = [row for row in rows if row.position is None and row.passed]
+        without_entry += [row.source or f"{row.kind}, {instant(row.at)}" for row in lost]
         held = await court.read_rows(session, access, SOURCES, tenant, [row.source for row in rows])
         under = [row for row in rows if row.position is not None and row.position < checkpoint.size]
         nodes = await court_file.read_proof_nodes(session, under, checkpoint.size)
@@ -148,7 +150,7 @@ async def make(
         "keys": court_file.keys_of(directory),
         "stamp": None if stamped is None else base64.b64encode(stamped).decode(),
     }
-    late = [row for row in rows if row.position is None or row.position >= checkpoint.size]
+    late = [row for row in rows if row not in lost and (row.position is None or row.position >= checkpoint.size)]
 
     def assemble() -> tuple[bytes, dict[str, bytes]]:
         shown = court_file.entries_of(under, held, nodes, checkpoint.size, instruments.at_rest)
