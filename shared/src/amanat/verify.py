@@ -291,7 +291,8 @@ class Keys:
         except (KeyError, TypeError, AttributeError):
             raise Rejected("malformed", file=name) from None
         names = {each.name for each in (*ledgers.values(), found.bundles)}
-        if CELLS_SERVICE not in ledgers or len(names) != len(ledgers) + 1:
+        extra = spelt_once and not _is_bare(document)
+        if CELLS_SERVICE not in ledgers or len(names) != len(ledgers) + 1 or extra:
             raise Rejected("malformed", file=name)
         return found
 
@@ -302,6 +303,20 @@ class Keys:
         return all(
             known is not None and each.name == known.name and {*each.keys} <= {*known.keys} for each, known in pairs
         )
+
+
+def _is_bare(document: Mapping[str, Any]) -> bool:
+    """Whether it says nothing but keys, as a bundle's does and a directory file does not."""
+    signers = [*document["ledgers"].values(), document["bundles"]]
+    return (
+        document.keys() == {"ledgers", "bundles"}
+        and all(each.keys() == {"origin", "keys"} for each in signers)
+        and all(
+            key.keys() == {"id", "public_key"} and isinstance(key["id"], str)
+            for each in signers
+            for key in each["keys"]
+        )
+    )
 
 
 def _signer(said: Any) -> Signer:

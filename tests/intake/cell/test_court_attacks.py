@@ -18,7 +18,7 @@ from amanat_local.directory import ORIGINS
 from amanat_local.postgres import Postgres
 
 from .attacking import BY_WHO_SIGNS, Files, entry_names
-from .court import Court, codes, edited, forged, key_of, page, story
+from .court import ORDER, Court, codes, edited, forged, key_of, page, story
 from .world import World
 
 BYTES, ATTACKS = 500, 220
@@ -189,3 +189,29 @@ async def test_an_entry_of_another_case_under_the_same_checkpoint_is_rejected(
         verdict = verify.verify(forged(packed, put_in, signer), court.trusted)
         assert "other_case" in codes(verdict.wrong)
     assert page(packed, verify.INDEX)["case"] != page(foreign, verify.INDEX)["case"]
+
+
+async def test_a_look_put_into_a_bundle_without_an_order_is_rejected(court: Court) -> None:
+    _, ordered = await court.made({**ORDER, "looks": True})
+    _, packed = await court.made()
+    looks = verify.unpack(ordered)
+    signer = court.world.instruments.bundle_signer
+    assert signer is not None
+    for each in page(ordered, verify.LOOKS)["looks"]:
+        name = f"entries/{each['entry']:012d}.json"
+
+        def put_in(files: Files, name: str = name) -> None:
+            files[name] = looks[name]
+
+        assert "looks_not_ordered" in codes(verify.verify(forged(packed, put_in, signer), court.trusted).wrong)
+
+
+async def test_keys_that_say_more_than_keys_are_rejected(court: Court) -> None:
+    _, packed = await court.made()
+    signer = court.world.instruments.bundle_signer
+    assert signer is not None
+
+    def more(files: Files) -> None:
+        edited(files, verify.KEYS, lambda keys: keys.update(more=1))
+
+    assert codes(verify.verify(forged(packed, more, signer), court.trusted).wrong) == ["malformed"]

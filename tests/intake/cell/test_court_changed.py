@@ -101,6 +101,8 @@ async def test_what_a_superuser_changed_is_said_when_the_bundle_is_made_and_reje
     [wrong] = verdict.wrong
     assert f"Entry {wrong.told['position']} " in verify.report(verdict)
     assert OPINION not in json.dumps([logs, answer])
+    entry = json.loads(verify.unpack(packed)[f"entries/{wrong.told['position']:012d}.json"])
+    assert not entry.get("opened")  # what is not proven is not shown
 
 
 async def test_a_record_that_was_put_in_past_the_ledger_is_said(court: Court) -> None:
