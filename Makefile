@@ -43,6 +43,7 @@ bench: $(VENV)/.ready ## measure on the real stack; the figures go to bench/READ
 	$(BIN)/python -m bench.run --stack real
 	$(BIN)/python -m bench.ledger
 	$(BIN)/python -m bench.my_case
+	$(BIN)/python -m bench.bundle
 
 up: $(VENV)/.ready ## start a stack and stay
 	$(BIN)/amanat stack up --stack $(STACK)

@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if (path / "pyproject.toml").exists())
 ROOMS = ("main", "api", "handlers", "service", "repository", "models", "schemas", "errors", "settings", "migrations")
 LONGEST_ROOM = 300
+ALONE = {"shared/src/amanat/verify.py": 1250}
+"""What a court carries as one file, and reads through before it trusts it: one room by design."""
 
 
 def rooms_lacking(package: Path, name: str) -> list[str]:
@@ -60,7 +62,7 @@ def test_a_service_that_lacks_a_room_is_told_which(tmp_path: Path) -> None:
 
 def test_no_room_has_grown_too_large() -> None:
     large = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in product()}
-    assert {path: lines for path, lines in large.items() if lines > LONGEST_ROOM} == {}
+    assert {path: lines for path, lines in large.items() if lines > ALONE.get(path, LONGEST_ROOM)} == {}
 
 
 def test_only_the_platforms_transactions_commit() -> None:

@@ -72,6 +72,13 @@ class Ledger(_Frozen):
     keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)]
 
 
+class Bundles(_Frozen):
+    """Who signs the cells' court bundles: under which name, with which Ed25519 keys, the current one first."""
+
+    origin: Origin
+    keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)]
+
+
 class Gate(_Frozen):
     """The gate's public keys for facts: the first is current, the others still open what was sealed to them."""
 
@@ -87,6 +94,8 @@ class Directory(_Frozen):
     gate: Gate = Gate()
     ledgers: dict[Agency, Ledger] = {}
     """By service: intake's cells have one ledger together."""
+    bundles: Bundles | None = None
+    """None: no court bundles are made."""
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -107,8 +116,10 @@ class Directory(_Frozen):
         cells = {cell.id for cell in self.cells}
         if len(cells) < len(self.cells):
             raise ValueError("two cells of one id")
-        if len({ledger.origin for ledger in self.ledgers.values()}) < len(self.ledgers):
-            raise ValueError("two ledgers of one origin")
+        origins = [ledger.origin for ledger in self.ledgers.values()]
+        origins += [] if self.bundles is None else [self.bundles.origin]
+        if len(set(origins)) < len(origins):
+            raise ValueError("two signers of one origin")
         for agency, entry in self.agencies.items():
             if agency not in OUTSIDE:
                 raise ValueError("intake is the cells, not an agency of the directory")

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,7 +28,7 @@ from amanat.ledger.entries import Seals
 from amanat.ledger.known import Ledgers
 from amanat.ledger.sources import Source
 from amanat.ledger.witness import SILENT_AFTER, TOPIC, Witness
-from amanat.notes import NoteSigner, NoteVerifier
+from amanat.notes import NoteSigner
 from amanat.received import Received
 from amanat.settings import KafkaSettings, LedgerSettings
 from amanat.worker import Every, Task, Timetable
@@ -80,7 +80,7 @@ class LedgerDuty:
 
         Raises NoLedgerKey unless the key file fits the directory.
         """
-        ledgers = ledgers_of(directory)
+        ledgers = Ledgers.of(directory)
         signer = _signer(settings.ledger_key_file, directory, service)
         speaker = Speaker(service, signer, new_id)
         witness = Witness(speaker, ledgers)
@@ -149,18 +149,6 @@ class LedgerDuty:
             else:
                 await alarms.end(session, self.speaker.origin, alarms.SEQUENCER_WAITS, now)
         await self.board.look()
-
-
-def ledgers_of(directory: Directory) -> Ledgers:
-    """Every ledger of the directory, by service."""
-    return Ledgers(
-        {
-            service: [
-                NoteVerifier(Ed25519PublicKey.from_public_bytes(key.public_key), entry.origin) for key in entry.keys
-            ]
-            for service, entry in directory.ledgers.items()
-        }
-    )
 
 
 def _signer(path: Path, directory: Directory, service: str) -> NoteSigner:

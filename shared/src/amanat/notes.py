@@ -81,9 +81,21 @@ class NoteSigner:
         self._id = key_id(name, ED25519, public)
         self._cosigning_id = key_id(name, COSIGNATURE_V1, public)
 
+    @property
+    def public_key(self) -> bytes:
+        """32 raw bytes."""
+        return self._key.public_key().public_bytes_raw()
+
     def sign_checkpoint(self, checkpoint: Checkpoint) -> str:
         """The whole signed note."""
         body = checkpoint.body()
+        return signed_note(body, [self._line(self._id + self._key.sign(body.encode()))])
+
+    def sign(self, body: str) -> str:
+        """The whole signed note of a body that is no checkpoint: a signer of bundles signs no tree by mistake.
+        Raises MalformedNote for one, and for a body that is none."""
+        if _CHECKPOINT.fullmatch(body) is not None:
+            raise MalformedNote("a checkpoint is signed as one")
         return signed_note(body, [self._line(self._id + self._key.sign(body.encode()))])
 
     def cosign(self, checkpoint: Checkpoint, at: datetime) -> str:

@@ -38,6 +38,7 @@ async def whole_cell(
         kek_private_dir=keys.kek_private,
         facts_key_dir=keys.facts_dir,
         ledger_key_file=keys.ledger("intake"),
+        bundle_key_file=keys.bundles,
         kafka_bootstrap="127.0.0.1:1",
         kafka_security="plaintext",
         rate_per_minute=1_000_000,

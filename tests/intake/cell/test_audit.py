@@ -94,6 +94,12 @@ CHANGES = {
     "whose record it is": (
         "UPDATE records SET author_organisation = 'x' WHERE kind = 'person'", ("record_changed", "statement"),
     ),
+    "which categories a record is said to hold": (
+        "UPDATE records SET categories = '{identity}' WHERE corrects IS NOT NULL", ("record_changed", "statement"),
+    ),
+    "what a record is said to be": (
+        "UPDATE records SET kind = 'x' WHERE corrects IS NOT NULL", ("record_changed", "sealed"),
+    ),
     "a consent event": (
         "UPDATE consent_events SET kind = 'given' WHERE kind = 'withdrawn'", ("record_changed", "statement"),
     ),

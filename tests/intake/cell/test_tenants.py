@@ -15,7 +15,7 @@ from .world import KARACHI, LAHORE, POLICE, World, consent
 OF_A_CELL = (
     "cases", "case_index", "records", "consent_events", "referrals", "shares", "keys", "kits", "custody_halves",
     "custody_matches", "clocks", "timeline", "leases", "outbox", "looks", "ledger_entries", "idempotency",
-    "agency_looks",
+    "agency_looks", "bundles",
 )  # fmt: skip
 
 
@@ -48,7 +48,8 @@ async def test_main_can_seal_and_destroy_but_never_lease_or_unwrap(world: World,
 
 
 @pytest.mark.parametrize(
-    "table", ["records", "consent_events", "timeline", "looks", "agency_looks", "ledger_entries", "custody_halves"]
+    "table",
+    ["records", "consent_events", "timeline", "looks", "agency_looks", "ledger_entries", "custody_halves", "bundles"],
 )
 @pytest.mark.parametrize("change", ["UPDATE {} SET tenant = tenant", "DELETE FROM {}", "TRUNCATE {}"])
 async def test_history_is_appended_to_by_both_processes_and_changed_by_none(
@@ -86,7 +87,7 @@ async def test_row_level_security_fails_closed_and_keeps_to_the_tenants_that_are
         async with world.main.transaction(tenants) as session:
             for table in OF_A_CELL:
                 found = (await session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one()
-                filled = table not in {"custody_halves", "custody_matches", "leases", "agency_looks"}
+                filled = table not in {"custody_halves", "custody_matches", "leases", "agency_looks", "bundles"}
                 assert bool(found) == (sees and filled), (table, tenants)
 
 

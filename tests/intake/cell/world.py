@@ -190,6 +190,11 @@ class World:
         assert approved.status_code == 200, approved.text
         return str(approved.json()["consent"])
 
+    def keeper(self, name: str = KARACHI, role: str = "cell_records") -> httpx.AsyncClient:
+        """The HTTP client of a person of the cell in this role."""
+        token = self.issuer.token("amanat-intake", f"{name}-{role}", "intake", name, role, [name])
+        return self._client(self.main_app, token)
+
     def service(self, agency: Agency) -> httpx.AsyncClient:
         """The HTTP client of an agency's service, at the gate."""
         token = self.issuer.token("amanat-gate", f"{agency}-service", agency, agency, "service", [])

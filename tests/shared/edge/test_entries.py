@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,12 +25,12 @@ STATEMENT = ledger.Statement("station-saddar", "look", "P-1", AT, {"b": "ز", "a
 
 
 def test_a_commitment_is_an_rfc_9162_leaf_hash_of_salt_and_canonical_json() -> None:
-    salt = b"s" * 32
-    leaf = b"\x00" + salt + (
+    master = b"s" * 32
+    leaf = b"\x00" + hmac.digest(master, b"entry", "sha256") + (
         b'{"at":"2026-03-01T09:30:00.000000+00:00","content":{"c":[null,"d"]},"kind":"look",'
         b'"said":{"a":1,"b":"\xd8\xb2"},"source":"looks/1","subject":"P-1","tenant":"station-saddar"}'
     )  # fmt: skip
-    assert ledger.commitment(STATEMENT.document(), salt) == hashlib.sha256(leaf).digest()
+    assert ledger.commitment(STATEMENT.document(), master) == hashlib.sha256(leaf).digest()
 
 
 def test_the_same_statement_twice_gives_two_commitments() -> None:

@@ -24,11 +24,13 @@ def write(
     signing_keys: Mapping[str, Mapping[str, str]],
     facts_keys: Mapping[str, str],
     ledger_keys: Mapping[str, Mapping[str, str]],
+    bundle_keys: Mapping[str, str],
 ) -> None:
     """Writes the directory file.
 
     `signing_keys` is agency → key id → raw Ed25519 public key in base64; `facts_keys` is key id → raw X25519 public
-    key in base64, the current one first; `ledger_keys` is service → key id → raw Ed25519 public key in base64.
+    key in base64, the current one first; `ledger_keys` is service → key id → raw Ed25519 public key in base64;
+    `bundle_keys` is key id → the same, of who signs court bundles.
     """
     document = template()
     for agency, keys in signing_keys.items():
@@ -37,6 +39,7 @@ def write(
     document["ledgers"] = {
         service: {"origin": f"{ORIGINS}/{service}", "keys": _listed(keys)} for service, keys in ledger_keys.items()
     }
+    document["bundles"] = {"origin": f"{ORIGINS}/bundles", "keys": _listed(bundle_keys)}
     path.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 

@@ -3,6 +3,7 @@
 keys/clients/<client>.json   private JWK, ES256, for private_key_jwt
 keys/signing/<agency>.pem    Ed25519, PKCS8: signs the agency's facts
 keys/ledger/<service>.pem    Ed25519, PKCS8: signs the service's checkpoints, and cosigns the others'
+keys/bundles.pem             Ed25519, PKCS8: signs the cells' court bundles
 keys/facts/<id>.key          X25519 raw private key in base64: opens facts, read by the gate alone
 keys/at-rest/<service>.key   base64 of 32 bytes        keys/index/<service>.key   the same
 keys/claim-pepper.key        the same, for the hashes of survivors' PINs
@@ -49,6 +50,7 @@ class Keys:
         for agency in AGENCIES:
             _once(keys.signing(agency), _signing_key)
         _once(keys.claim_pepper, _secret)
+        _once(keys.bundles, _signing_key)
         _once(keys.facts_dir / f"{KEY_ID}.key", _facts_key)
         keys._first_generation()
         directory.write(
@@ -56,6 +58,7 @@ class Keys:
             signing_keys={agency: {KEY_ID: _public_of_signing(keys.signing(agency))} for agency in AGENCIES},
             facts_keys={KEY_ID: _public_of_facts(keys.facts_dir / f"{KEY_ID}.key")},
             ledger_keys={service: {KEY_ID: _public_of_signing(keys.ledger(service))} for service in SERVICES},
+            bundle_keys={KEY_ID: _public_of_signing(keys.bundles)},
         )
         return keys
 
@@ -70,6 +73,10 @@ class Keys:
     @property
     def claim_pepper(self) -> Path:
         return self.folder / "keys" / "claim-pepper.key"
+
+    @property
+    def bundles(self) -> Path:
+        return self.folder / "keys" / "bundles.pem"
 
     @property
     def kek_public(self) -> Path:

@@ -75,6 +75,8 @@ def settings(
             told |= {"KAFKA_USER": service.kafka_user, "KAFKA_PASSWORD": kafka.users[service.kafka_user]}
     if service.agency == "intake":
         told["KEK_PUBLIC_DIR"] = str(keys.kek_public)
+        if service.name == "intake-main":
+            told["BUNDLE_KEY_FILE"] = str(keys.bundles)
         if service.name == "intake-gate":
             told |= {"KEK_PRIVATE_DIR": str(keys.kek_private), "FACTS_KEY_DIR": str(keys.facts_dir)}
         else:

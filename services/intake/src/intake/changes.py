@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from amanat.categories import Agency, Category
 from amanat.contracts.base import Event
 from amanat.contracts.records import Record
+from amanat.ledger import Parted
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Line:
     subject: str
     said: Mapping[str, JsonValue]
     source: str | None = None
-    content: JsonValue = None
+    content: JsonValue | Parted = None
 
 
 @dataclass

@@ -5,8 +5,11 @@ from amanat.errors import Conflict, FieldError, InvalidInput, Refused, Unavailab
 __all__ = [
     "AlreadyCorrected",
     "AmbiguousKit",
+    "BundleChanged",
+    "BundlesUnavailable",
     "GateClosed",
     "KitExists",
+    "NothingWitnessed",
     "OneIdentifier",
     "TooMuchInOneCategory",
     "UnknownCell",
@@ -39,6 +42,30 @@ class GateClosed(Unavailable):
     code = "gate-closed"
     title = "The gate is closed after a restore; try again"
     title_ur = "بحالی کے بعد گیٹ ابھی بند ہے؛ دوبارہ کوشش کریں"
+
+
+class NothingWitnessed(Conflict):
+    """A bundle would prove nothing: no other service has cosigned a checkpoint of this ledger yet."""
+
+    code = "nothing-witnessed"
+    title = "No checkpoint of the ledger was cosigned yet; a bundle would prove nothing. Try again later"
+    title_ur = "کھاتے کے کسی چیک پوائنٹ پر ابھی گواہی نہیں؛ بنڈل کچھ ثابت نہ کرے گا۔ بعد میں کوشش کریں"
+
+
+class BundleChanged(Conflict):
+    """An entry of it was erased since, a record changed, or the program writes its pages in another way."""
+
+    code = "bundle-changed"
+    title = "This bundle can no longer be made as it was; ask for a new one"
+    title_ur = "یہ بنڈل اب ویسا نہیں بن سکتا جیسا تھا؛ نیا بنڈل مانگیے"
+
+
+class BundlesUnavailable(Unavailable):
+    """No bundle key is set, or the directory does not name it."""
+
+    code = "bundles-unavailable"
+    title = "No court bundle can be made here: the key that signs them is not set up"
+    title_ur = "یہاں عدالتی بنڈل نہیں بن سکتا: دستخط کی کلید مقرر نہیں"
 
 
 class TooMuchInOneCategory(Refused):

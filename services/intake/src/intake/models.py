@@ -7,6 +7,7 @@ keys that live in `keys`. Everything else is operational.
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -24,6 +25,7 @@ from amanat.tables import metadata
 
 __all__ = [
     "agency_looks",
+    "bundles",
     "case_index",
     "cases",
     "clocks",
@@ -241,6 +243,23 @@ timeline = Table(
     Column("organisation", Text),
     Column("referral", Text),
     Column("detail", JSONB, nullable=False),
+)
+
+bundles = Table(
+    "bundles",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("case_code", Text, ForeignKey("cases.code"), nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("token_id", Text, nullable=False),
+    Column("basis", Text, nullable=False),
+    Column("with_looks", Boolean, nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("pdf_sealed", LargeBinary),
+    Column("at", Instant, nullable=False),
 )
 
 rotations = Table(

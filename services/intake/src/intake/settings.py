@@ -17,6 +17,10 @@ class CellSettings(ServiceSettings):
     """How far ahead a disclosure outside may end, and its secrecy be looked at again."""
     disclosure_asked_days: float = Field(default=7, gt=0, le=90)
     """How long a disclosure outside waits for its second person."""
+    bundle_key_file: Path | None = None
+    """`main` alone: Ed25519, PKCS8 PEM: signs court bundles. Without it none is made."""
+    timestamp_url: str = ""
+    """`main` alone: an authority that stamps the checkpoints of court bundles (RFC 3161); none when empty."""
 
 
 class Settings(CellSettings):

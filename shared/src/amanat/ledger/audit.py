@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat.db import AnyRow, Database
 from amanat.ledger import alarms
 from amanat.ledger.entries import Seals, Statement, commitment, enter, open_salt, proves
+from amanat.ledger.parts import Parted
 from amanat.ledger.reading import ERASED, Read, read, table_and_id, without_entry
 from amanat.ledger.sources import Source
 from amanat.sealing import Unopenable
@@ -148,19 +149,19 @@ def _check(leaf: AnyRow, step: Read, sources: Mapping[str, Source], at_rest: Sea
             raise _Changed("salt")
         return
     try:
-        salt = open_salt(bytes(leaf.commitment), bytes(leaf.salt_sealed), at_rest)
+        master = open_salt(bytes(leaf.commitment), bytes(leaf.salt_sealed), at_rest)
     except Unopenable:
         raise _Changed("salt") from None
     content = _content(leaf, step, sources, at_rest)
     try:
-        document = _document(leaf, content)
+        document = _document(leaf, content, master)
     except _UNREADABLE:
         raise _Changed("statement") from None
-    if not proves(document, salt, bytes(leaf.commitment)):
-        raise _Changed("statement", commitment(document, salt))
+    if not proves(document, master, bytes(leaf.commitment)):
+        raise _Changed("statement", commitment(document, master))
 
 
-def _content(leaf: AnyRow, step: Read, sources: Mapping[str, Source], at_rest: Seals) -> JsonValue:
+def _content(leaf: AnyRow, step: Read, sources: Mapping[str, Source], at_rest: Seals) -> JsonValue | Parted:
     """What the named row holds now, None if none is named. Raises _Changed."""
     if leaf.source is None:
         return None
@@ -178,17 +179,17 @@ def _was_erased(leaf: AnyRow, step: Read, at_rest: Seals) -> bool:
     names = (bytes(leaf.commitment).hex(), leaf.position)
     for saying in step.erasures.get((leaf.tenant, leaf.subject), ()):
         try:
-            salt = open_salt(bytes(saying.commitment), bytes(saying.salt_sealed), at_rest)
+            master = open_salt(bytes(saying.commitment), bytes(saying.salt_sealed), at_rest)
             is_of_it = leaf.kind != ERASED and dict(saying.said).get("entry") in names
-            if is_of_it and proves(_document(saying, None), salt, bytes(saying.commitment)):
+            if is_of_it and proves(_document(saying, None, master), master, bytes(saying.commitment)):
                 return True
         except _UNREADABLE:
             continue
     return False
 
 
-def _document(row: AnyRow, content: JsonValue) -> bytes:
-    return Statement(row.tenant, row.kind, row.subject, row.at, row.said, row.source, content).document()
+def _document(row: AnyRow, content: JsonValue | Parted, master: bytes) -> bytes:
+    return Statement(row.tenant, row.kind, row.subject, row.at, row.said, row.source, content).document(master)
 
 
 class _Findings:

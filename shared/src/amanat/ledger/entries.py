@@ -1,9 +1,9 @@
 """Append-only rows of what must not be rewritten: custody, consent, looks, attestations, transitions, destroyed keys.
 
 A row is written in the transaction of what it tells of. It shows a salted commitment, which is an RFC 9162 leaf of the
-service's Merkle tree. The salt is sealed under the service's own at-rest key, so that a leaf proves an entry to whom
-the entry is shown and tells nothing to anybody else. An entry that lost its salt is erased: its leaf stands, and says
-nothing.
+service's Merkle tree. The salt comes from a master (`amanat.ledger.parts`) that is sealed under the service's own
+at-rest key, so that a leaf proves an entry to whom the entry is shown and tells nothing to anybody else. An entry that
+lost its master is erased: its leaf stands, and says nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sqlalchemy import ARRAY, LargeBinary, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeEngine
 
+from amanat.ledger.parts import Parted, entry_salt
 from amanat.merkle import leaf_hash
 from amanat.tables import Instant
 
@@ -62,6 +63,7 @@ class Statement:
 
     `said` stands in clear and is operational. `content` is the row that `source` ("table/id") names, which may hold
     what is personal: it is committed to and is not kept here, so that a changed row no longer matches its leaf.
+    Content in parts is committed to part by part, so that some can be shown without the others.
     """
 
     tenant: str
@@ -70,21 +72,28 @@ class Statement:
     at: datetime
     said: Mapping[str, JsonValue] = field(default_factory=dict)
     source: str | None = None
-    content: JsonValue = None
+    content: JsonValue | Parted = None
 
-    def document(self) -> bytes:
-        """The canonical JSON (RFC 8785) that is committed to."""
-        return rfc8785.dumps(
-            {
-                "tenant": self.tenant,
-                "kind": self.kind,
-                "subject": self.subject,
-                "at": instant(self.at),
-                "said": dict(self.said),
-                "source": self.source,
-                "content": self.content,
-            }
-        )
+    def told(self, master: bytes | None = None) -> dict[str, JsonValue]:
+        """What is committed to. Raises ValueError for content in parts without the entry's master."""
+        content = self.content
+        if isinstance(content, Parted):
+            if master is None:
+                raise ValueError("content in parts is committed to under the entry's master")
+            content = content.committed(master)
+        return {
+            "tenant": self.tenant,
+            "kind": self.kind,
+            "subject": self.subject,
+            "at": instant(self.at),
+            "said": dict(self.said),
+            "source": self.source,
+            "content": content,
+        }
+
+    def document(self, master: bytes | None = None) -> bytes:
+        """The same as canonical JSON (RFC 8785)."""
+        return rfc8785.dumps(self.told(master))
 
 
 @dataclass(frozen=True)
@@ -106,15 +115,15 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def commitment(document: bytes, salt: bytes) -> bytes:
-    """32 bytes, what the ledger shows of an entry: the RFC 9162 leaf hash of salt and document."""
-    return leaf_hash(salt + document)
+def commitment(document: bytes, master: bytes) -> bytes:
+    """32 bytes, what the ledger shows of an entry: the RFC 9162 leaf hash of the leaf's salt and the document."""
+    return leaf_hash(entry_salt(master) + document)
 
 
 def entry(statement: Statement, at_rest: Seals, randomness: Callable[[int], bytes]) -> Entry:
-    """The row of a statement, under a fresh salt."""
-    salt = randomness(SALT_BYTES)
-    committed = commitment(statement.document(), salt)
+    """The row of a statement, under a fresh master."""
+    master = randomness(SALT_BYTES)
+    committed = commitment(statement.document(master), master)
     return Entry(
         tenant=statement.tenant,
         kind=statement.kind,
@@ -123,18 +132,18 @@ def entry(statement: Statement, at_rest: Seals, randomness: Callable[[int], byte
         said=dict(statement.said),
         source=statement.source,
         commitment=committed,
-        salt_sealed=at_rest.seal(salt, table=TABLE, row=committed.hex(), column=COLUMN),
+        salt_sealed=at_rest.seal(master, table=TABLE, row=committed.hex(), column=COLUMN),
     )
 
 
 def open_salt(row_commitment: bytes, salt_sealed: bytes, at_rest: Seals) -> bytes:
-    """The salt of a row, for an audit or a bundle that proves the entry. Raises amanat.sealing.Unopenable."""
+    """The master of a row's salts, for an audit or a bundle that proves the entry. Raises amanat.sealing.Unopenable."""
     return at_rest.open(salt_sealed, table=TABLE, row=row_commitment.hex(), column=COLUMN)
 
 
-def proves(document: bytes, salt: bytes, row_commitment: bytes) -> bool:
+def proves(document: bytes, master: bytes, row_commitment: bytes) -> bool:
     """Whether this document is what was committed to."""
-    return hmac.compare_digest(commitment(document, salt), row_commitment)
+    return hmac.compare_digest(commitment(document, master), row_commitment)
 
 
 async def append(session: AsyncSession, entries: Iterable[Entry]) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from amanat.directory import Directory
 from amanat.notes import BadSignature, Checkpoint, MalformedNote, NoteVerifier
 
 
@@ -14,6 +17,18 @@ class Ledgers:
     """The ledgers that are known: each service's, with the keys of its notes, the current one first."""
 
     verifiers: Mapping[str, Sequence[NoteVerifier]]
+
+    @classmethod
+    def of(cls, directory: Directory) -> Ledgers:
+        """Every ledger of the directory, by service."""
+        return cls(
+            {
+                service: [
+                    NoteVerifier(Ed25519PublicKey.from_public_bytes(key.public_key), entry.origin) for key in entry.keys
+                ]
+                for service, entry in directory.ledgers.items()
+            }
+        )
 
     def origin(self, service: str) -> str | None:
         """The name of a service's ledger."""

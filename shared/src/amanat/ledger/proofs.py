@@ -5,18 +5,23 @@ Made against published sizes only: any other tree's root is signed nowhere. They
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import merkle
 from amanat.db import AnyRow
 from amanat.errors import NotFound
+from amanat.ledger.known import Ledgers
 from amanat.ledger.tree import read_nodes
 from amanat.ledger.witness import cosignatures_of
-from amanat.tables import ledger_checkpoints, ledger_entries, ledger_leaves
+from amanat.notes import BadSignature, Checkpoint, MalformedNote
+from amanat.tables import cosignatures, ledger_checkpoints, ledger_entries, ledger_leaves
+
+AT_MOST = 100
+"""Checkpoints that are tried from the newest: what a hand put in is passed over, and not for ever."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,39 @@ async def published(session: AsyncSession, size: int | None = None, *, earliest:
     root = bytes(row.root)
     origin = str(row.note).split("\n", 1)[0]
     return Published(row.size, root, row.note, await cosignatures_of(session, origin, row.size, root))
+
+
+async def witnessed(session: AsyncSession, service: str, ledgers: Ledgers) -> Published | None:
+    """The newest checkpoint of one's own that another service cosigned, with those cosignatures that verify; None
+    while there is none. What is in the tables is not trusted: each signature is checked against `ledgers`."""
+    origin = ledgers.origin(service)
+    others = {str(ledgers.origin(each)): each for each in ledgers.verifiers if each != service}
+    columns = ledger_checkpoints.c
+    cosigned = exists().where(
+        cosignatures.c.origin == origin,
+        cosignatures.c.size == columns.size,
+        cosignatures.c.root == columns.root,
+        cosignatures.c.witness.in_(others),
+    )
+    newest = select(ledger_checkpoints).where(cosigned).order_by(columns.published_at.desc()).limit(AT_MOST)
+    for row in await session.execute(newest):
+        try:
+            checkpoint = ledgers.checkpoint(service, row.note)
+        except (BadSignature, MalformedNote):
+            continue
+        found = await cosignatures_of(session, checkpoint.origin, checkpoint.size, checkpoint.root)
+        good = [each for each in found if each.witness in others and _verifies(each, others, checkpoint, ledgers)]
+        if good:
+            return Published(checkpoint.size, checkpoint.root, row.note, good)
+    return None
+
+
+def _verifies(row: AnyRow, others: Mapping[str, str], checkpoint: Checkpoint, ledgers: Ledgers) -> bool:
+    try:
+        ledgers.cosignature(others[row.witness], checkpoint, row.line)
+    except (BadSignature, MalformedNote):
+        return False
+    return True
 
 
 async def inclusion(

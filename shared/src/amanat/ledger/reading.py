@@ -42,7 +42,7 @@ async def read(
     # An organisation that has left the directory keeps its history.
     visible = {*tenants, *(each for each in theirs if each and "," not in each)}
     async with database.transaction(visible) as session:
-        rows = await _rows(session, sources, theirs, [leaf.source for leaf in present])
+        rows = await rows_named(session, sources, theirs, [leaf.source for leaf in present])
         erased = {(leaf.tenant, leaf.subject) for leaf in present if leaf.salt_sealed is None}
         return Read(leaves, rows, await _erasures(session, erased) if erased else {})
 
@@ -77,9 +77,10 @@ def _leaves(after: int, batch: int) -> Select[Any]:
     )
 
 
-async def _rows(
+async def rows_named(
     session: AsyncSession, sources: Mapping[str, Source], tenants: Collection[str], names: Collection[str | None]
 ) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The rows of these tenants that entries name as their `source`, by (tenant, source); `sources` by table."""
     ids: dict[str, list[UUID]] = {}
     for table, row_id in map(table_and_id, names):
         if table in sources and row_id is not None:

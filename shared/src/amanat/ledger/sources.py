@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,10 @@ from pydantic import JsonValue
 from sqlalchemy import Select, Table, select
 
 from amanat.ledger.entries import Seals, Statement, instant
+from amanat.ledger.parts import WHOLE, Parted
+
+Opened = Mapping[str, bytes | None]
+"""Sealed columns in the plain, by name."""
 
 
 @dataclass(frozen=True)
@@ -19,24 +23,31 @@ class Source:
     """A table of append-only rows with a column `id`.
 
     `columns` are committed to as they stand; `sealed` ones as what they hold, so that sealing them anew under another
-    key changes nothing.
+    key changes nothing. With `parts`, which makes named parts of a row's opened columns, what is sealed is committed to
+    part by part (`amanat.ledger.parts`); it raises ValueError for what it cannot part. `hidden` columns tell something
+    of what is sealed, and are committed to with the whole of it.
     """
 
     table: Table
     columns: tuple[str, ...]
     sealed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    parts: Callable[[Mapping[str, Any], Opened], Mapping[str, JsonValue]] | None = None
 
     def name(self, row_id: UUID) -> str:
         """How an entry names a row."""
         return f"{self.table.name}/{row_id}"
 
-    def content(self, row: Mapping[str, Any], opened: Mapping[str, bytes | None] | None = None) -> JsonValue:
+    def content(self, row: Mapping[str, Any], opened: Opened | None = None) -> JsonValue | Parted:
         """What an entry commits to: the row's columns, and its sealed columns opened (UTF-8)."""
-        held: dict[str, JsonValue] = {name: as_json(row[name]) for name in self.columns}
+        columns: dict[str, JsonValue] = {name: as_json(row[name]) for name in self.columns}
+        held: dict[str, JsonValue] = {name: as_json(row[name]) for name in self.hidden}
         for name in self.sealed:
             plaintext = (opened or {})[name]
             held[name] = None if plaintext is None else plaintext.decode()
-        return held
+        if self.parts is None:
+            return {**columns, **held}
+        return Parted(columns, {**self.parts(row, opened or {}), WHOLE: held})
 
     def statement(
         self,
@@ -44,15 +55,15 @@ class Source:
         subject: str,
         at: datetime,
         row: Mapping[str, Any],
-        opened: Mapping[str, bytes | None] | None = None,
+        opened: Opened | None = None,
         **said: JsonValue,
     ) -> Statement:
         """What an entry says of a row that is written just now, in the row's own tenant."""
         source, content = self.name(row["id"]), self.content(row, opened)
         return Statement(row["tenant"], kind, subject, at, said, source, content)
 
-    def open(self, row: Mapping[str, Any], at_rest: Seals) -> JsonValue:
-        """The same content from the row as it stands in the table. Raises amanat.sealing.Unopenable."""
+    def open(self, row: Mapping[str, Any], at_rest: Seals) -> JsonValue | Parted:
+        """The same content from the row as it stands in the table. Raises amanat.sealing.Unopenable, ValueError."""
         opened = {
             name: None
             if row[name] is None
@@ -63,7 +74,7 @@ class Source:
 
     def rows(self, ids: Collection[UUID]) -> Select[Any]:
         """The statement that fetches these rows."""
-        names = dict.fromkeys(("id", "tenant", *self.columns, *self.sealed))
+        names = dict.fromkeys(("id", "tenant", *self.columns, *self.hidden, *self.sealed))
         return select(*(self.table.c[name] for name in names)).where(self.table.c.id.in_(ids))
 
 

@@ -55,6 +55,7 @@ def _run(kind: Literal["embedded", "real"], teller: Teller, played: list[int], *
                 FOLDER,
                 say=lambda step: teller.say(f"{time.monotonic() - began:5.1f} s  {step}"),
                 preferred_ports=True,
+                settings={"CHECKPOINT_SECONDS": "10"},  # ten minutes elsewhere: nobody waits that long for a story
             )
     except (NotReady, MigrationFailed, Missing) as error:
         teller.claim(False, str(error))

@@ -92,3 +92,10 @@ class Client:
             self._token = tokens.token(self._info, self.name)
             self._token_at = time.monotonic()
         return self._token
+
+
+def whole(summary: httpx.Response) -> bool:
+    """Whether the partner's summary holds all that is on its way to it: each piece replaces the one before."""
+    parts = summary.json().get("parts", {})
+    kinds = [record["record"] for record in parts.get("laboratory", ())]
+    return "investigation" in parts and kinds.count("custody_half") == 4 and "laboratory_report" in kinds

@@ -92,3 +92,11 @@ def half(agency: str, organisation: str, **more: Any) -> dict[str, Any]:
         "person_name": "Constable Invented Person",
         **more,
     }
+
+
+COURT_ORDER = {
+    "basis": "court_order",
+    "reference": "Order 12 of 2026",
+    "recipient": "Special Court, Karachi",
+    "looks": True,
+}

@@ -1,4 +1,4 @@
-"""The story: two intakes, what each agency sees, custody hand to hand, two withdrawals, and their proof."""
+"""The story: two intakes, what each agency sees, custody hand to hand, withdrawals and their proof, what follows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from amanat_local.demo import payloads, proof
-from amanat_local.demo.clients import WAIT_S, Client, NotAsTold
+from amanat_local.demo.afterwards import Afterwards
+from amanat_local.demo.clients import WAIT_S, Client, NotAsTold, whole
 from amanat_local.demo.receiver import Receiver
 from amanat_local.demo.telling import Teller
 
@@ -41,6 +40,8 @@ class Story:
         self.laboratory = self._client("lab-karachi-system", services["forensics"])
         self.partner = self._client("partner-hamdam-system", services["legal-aid"])
         self.strangers = {name: self._client(name, services[info["clients"][name]["agency"]]) for name in STRANGERS}
+        self.afterwards = Afterwards(teller, info, self.partner)
+        self._open.callback(self.afterwards.close)
         self.receiver = Receiver()
         self._open.callback(self.receiver.close)
 
@@ -58,6 +59,8 @@ class Story:
             self.withdraw_before_fir(first)
             self.withdraw_after_fir(second)
             self.back_at_the_cell(second)
+            self.afterwards.her_own_page(second)
+            self.afterwards.court_file(second)
 
     def subscribe(self) -> None:
         """The station's developer subscribes a webhook and proves that the address is the station's own."""
@@ -151,7 +154,7 @@ class Story:
         fir = self.station.post(f"/v1/referrals/{case['police-link']}/fir", payloads.FIR)
         self.teller.claim(fir.status_code == 201, "the FIR is registered")
         path = f"/v1/cases/{case['legal-aid']}/summary"
-        summary = self.partner.until(path, _whole, "the FIR, the report and the kit's whole way in the summary")
+        summary = self.partner.until(path, whole, "the FIR, the report and the kit's whole way in the summary")
         self._parts(summary.json(), {"identity", "incident", "investigation", "laboratory"}, "the partner")
         again = self.partner.get(path, If_None_Match=summary.headers["etag"])
         self.teller.claim(again.status_code == 304, "unchanged since: 304, and no look")
@@ -289,10 +292,3 @@ class Story:
     @staticmethod
     def _any_opens(copy: proof.Copy, referral: str, keys: dict[str, bytes]) -> bool:
         return any(copy.opens(referral, key) for key in keys.values())
-
-
-def _whole(summary: httpx.Response) -> bool:
-    """Whether the partner's summary holds all that is on its way to it: each piece replaces the one before."""
-    parts = summary.json().get("parts", {})
-    kinds = [record["record"] for record in parts.get("laboratory", ())]
-    return "investigation" in parts and kinds.count("custody_half") == 4 and "laboratory_report" in kinds

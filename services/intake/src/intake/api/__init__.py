@@ -1,9 +1,9 @@
 """Routes of the cell: parse, call, return."""
 
 from amanat.ledger_web import ledger_router
-from intake.api import cases, consents, custody, fhir
+from intake.api import cases, consents, court, custody, fhir
 from intake.api.desk import asking
 
-routers = [cases.router, consents.router, custody.router, fhir.router, ledger_router(asking)]
+routers = [cases.router, consents.router, court.router, custody.router, fhir.router, ledger_router(asking)]
 
 __all__ = ["routers"]

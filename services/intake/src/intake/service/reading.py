@@ -36,7 +36,7 @@ async def look_at_case(
         look=look(
             principal,
             look_id=instruments.new_id(),
-            tenant=await _keeper(database, principal, code),
+            tenant=await keeper(database, principal, code),
             referral=code,
             refused=instruments.macs.refusal(code),
             purpose=PURPOSE,
@@ -52,7 +52,7 @@ async def look_at_case(
     return rows
 
 
-async def _keeper(database: Database, principal: Principal, code: str) -> str:
+async def keeper(database: Database, principal: Principal, code: str) -> str:
     """The cell on whose record a look goes: the one that keeps the case, whichever else the client serves."""
     if principal.cells == {principal.organisation}:
         return principal.organisation

@@ -1,23 +1,71 @@
 """The cell's rows that its ledger commits to."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import JsonValue
+
+from amanat.categories import Agency
+from amanat.contracts.records import RECORDS, categories_of, project
 from amanat.ledger import Source
+from amanat.ledger.sources import Opened
 from amanat.looks import LOOKS
 from intake.break_glass.models import emergencies, emergency_reviews, outside_decisions, outside_disclosures
 from intake.changes import Line
-from intake.models import agency_looks, consent_events, custody_halves, leases, records
+from intake.models import agency_looks, bundles, consent_events, custody_halves, leases, records
+
+REASON, EVENT, SAFETY = "reason", "event", "safety_reason"
+
+
+def _record_parts(row: Mapping[str, Any], opened: Opened) -> dict[str, JsonValue]:
+    """One part per category that this kind of record can hold, even where it holds nothing of it: that a laboratory
+    looked for HIV must not show by a part that is there. Why it was corrected is a part as well. Raises ValueError."""
+    contract, body, reason = RECORDS.get(row["kind"]), opened["sealed"], opened["reason_sealed"]
+    if contract is None or body is None:
+        raise ValueError("no record of a kind that there is")
+    record = contract.parse(body)
+    parts: dict[str, JsonValue] = {
+        category.value: project(record, category, Agency.INTAKE, adult=True) or {}
+        for category in sorted(categories_of(contract))
+    }
+    return {**parts, REASON: None if reason is None else reason.decode()}
+
+
+def _consent_parts(_: Mapping[str, Any], opened: Opened) -> dict[str, JsonValue]:
+    """A consent, and apart from it why a guardian was found unsafe: what staff wrote of her home is no court's.
+    Raises ValueError, TypeError."""
+    event = json.loads(opened["sealed"] or b"null")
+    if not isinstance(event, dict):
+        raise TypeError("no consent event")
+    terms = event.get("terms")
+    finding = terms.get("safety_finding") if isinstance(terms, dict) else None
+    return {SAFETY: finding.pop("reason", None) if isinstance(finding, dict) else None, EVENT: event}
+
 
 RECORDS_OF_CASES = Source(
     records,
     (
-        "tenant", "id", "case_code", "kind", "author_agency", "author_organisation", "referral", "categories",
-        "recorded_at", "corrects",
+        "tenant",
+        "id",
+        "case_code",
+        "kind",
+        "author_agency",
+        "author_organisation",
+        "referral",
+        "recorded_at",
+        "corrects",
     ),
     sealed=("sealed", "reason_sealed"),
-)  # fmt: skip
-CONSENT_EVENTS = Source(consent_events, ("tenant", "id", "case_code", "kind", "recorded_at"), sealed=("sealed",))
+    hidden=("categories",),
+    parts=_record_parts,
+)
+CONSENT_EVENTS = Source(
+    consent_events,
+    ("tenant", "id", "case_code", "kind", "recorded_at"),
+    sealed=("sealed",),
+    parts=_consent_parts,
+)
 HALVES = Source(
     custody_halves,
     (
@@ -55,7 +103,13 @@ DECISIONS = Source(
     sealed=("reason_sealed",),
 )
 BREAK_GLASS = (EMERGENCIES, EMERGENCY_REVIEWS, DISCLOSURES, DECISIONS)
-SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD, *BREAK_GLASS)
+BUNDLES = Source(
+    bundles,
+    ("tenant", "id", "case_code", "asked_by", "client", "token_id", "basis", "with_looks", "manifest", "at"),
+    sealed=("sealed",),
+    parts=lambda _row, _opened: {},
+)
+SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD, BUNDLES, *BREAK_GLASS)
 """What an audit of this service reads again."""
 
 

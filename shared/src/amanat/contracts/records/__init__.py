@@ -12,7 +12,7 @@ from amanat.contracts.records.laboratory import LaboratoryReport
 from amanat.contracts.records.legal_aid import Assignment, Decline
 from amanat.contracts.records.person import Person, SafeContact
 from amanat.contracts.records.police import Acknowledgement, Fir, Refusal
-from amanat.contracts.records.projection import categories_in, project
+from amanat.contracts.records.projection import categories_in, categories_of, project
 
 RECORDS: Mapping[str, type[Record]] = {
     "person": Person,
@@ -52,5 +52,6 @@ __all__ = [
     "Refusal",
     "SafeContact",
     "categories_in",
+    "categories_of",
     "project",
 ]

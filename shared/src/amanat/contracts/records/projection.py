@@ -7,12 +7,25 @@ from pydantic.fields import FieldInfo
 
 from amanat.categories import Agency, Category, may_reach
 from amanat.contracts.base import Contract, Record
-from amanat.contracts.fields import category_of, reach_of
+from amanat.contracts.fields import category_of, models_in, reach_of
 
 
 def categories_in(record: Record) -> frozenset[Category]:
     """The categories of the record's set fields, at every depth; None and empty lists are not set."""
     return frozenset(_categories(record))
+
+
+def categories_of(contract: type[Contract]) -> frozenset[Category]:
+    """The categories that a record of this type can hold, whether or not one holds anything of them."""
+    found: set[Category] = set()
+    for field in contract.model_fields.values():
+        inner = [model for model in models_in(field.annotation) if issubclass(model, Contract)]
+        category = category_of(field)
+        if category is not None and not inner:
+            found.add(category)
+        for model in inner:
+            found |= categories_of(model)
+    return frozenset(found)
 
 
 def project(record: Record, category: Category, agency: Agency, *, adult: bool) -> dict[str, JsonValue] | None:

@@ -1,0 +1,352 @@
+"""A court bundle: made by whom, of what, on record before it is opened, and proven to whoever has it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pypdf
+import pytest
+
+from amanat import verify
+from amanat.ledger.audit import audit
+from amanat_local.postgres import Postgres
+from intake.service import court_index
+from intake.service.sources import SOURCES
+
+from .breaking import WHY, opened
+from .court import KIT, OPINION, ORDER, SECRETS, Court, codes, page, story
+from .my_case.cell import hers, issue, sign_in
+from .world import KARACHI, LAHORE, POLICE, World, consent
+
+CONSENT = {**ORDER, "basis": "consent"}
+
+
+@pytest.fixture
+async def court(world: World, migrated: Callable[[str, str], Postgres]) -> Court:
+    return await story(world, migrated("intake", "intake"))
+
+
+async def test_an_honest_bundle_is_proven_under_the_directorys_keys_and_under_its_own(court: Court) -> None:
+    answer, packed = await court.made()
+    verdict = verify.verify(packed, court.trusted)
+    assert (verdict.wrong, verdict.proven, answer["wrong"]) == ([], True, [])
+    assert codes(verdict.proved).count("witness") == 2
+    assert "keys_of_the_bundle" not in codes(verdict.not_proved)
+    alone = verify.verify(packed)
+    assert alone.proven
+    assert "keys_of_the_bundle" in codes(alone.not_proved)
+
+
+async def test_its_pages_say_what_the_cell_shows(court: Court) -> None:
+    _, packed = await court.made()
+    shown = (await court.world.get(f"/v1/cases/{court.case}")).json()
+    [kit] = page(packed, "custody.json")["kits"]
+    told = {each["detail"]["gap"] for each in shown["timeline"] if each["kind"] == "custody_gap"}
+    assert set(kit["gaps"]) == told | set(shown["kits"][0]["gaps"]) == {"seal_broken", "seal_numbers_differ"}
+    assert [half["half"] for half in kit["halves"]] == ["release", "receipt", "release", "receipt"]
+    assert [half["other"] is not None for half in kit["halves"]] == [True] * 4
+    exams = [each for each in page(packed, "report.json")["records"] if each["kind"] == "examination"]
+    assert [each["fields"]["examination"]["opinion"] for each in exams] == [OPINION, *["no force can be told of"] * 2]
+    assert [each["corrected_by"] for each in exams] == [exams[1]["record"], exams[2]["record"], None]
+    facts = {each["kind"]: each["fields"] for each in page(packed, "facts.json")["records"]}
+    assert facts["fir"]["investigation"]["fir_number"] == "77/2026"
+    assert facts["laboratory_report"] == {"laboratory": {"conclusion": "profile obtained", "report_number": "LAB-9"}}
+    kinds = [each["kind"] for each in page(packed, "consents.json")["consents"]]
+    assert sorted(kinds) == ["consent_given", "consent_given", "consent_withdrawn", "guardian_excluded"]
+    assert {"samples", "started_at"} < set(page(packed, verify.INDEX)["contents"]["missing"])
+
+
+async def test_nothing_withheld_is_anywhere_in_a_bundle_whatever_is_ordered(court: Court) -> None:
+    _, packed = await court.made({**ORDER, "looks": True})
+    everything = packed + "".join(each.extract_text() for each in _pdf(packed).pages).encode()
+    assert [name for name, secret in SECRETS.items() if secret.encode() in everything] == []
+    for field in (b"hiv_test", b"hiv_finding", b"reactive", b"code_word", b"medication", b"last_period"):
+        assert field not in everything
+    kinds = {each["kind"] for name in ("report.json", "facts.json") for each in page(packed, name)["records"]}
+    assert kinds == {"person", "incident", "examination", "digital_item", "fir", "laboratory_report"}
+    assert b"care_note" not in everything
+
+
+async def test_an_emergency_an_order_and_her_own_page_are_in_no_bundle(court: Court) -> None:
+    before, _ = await court.made()
+    assert (await opened(court.world, case=court.case)).status_code == 201
+    await court.world.order(court.case, POLICE, "digital")
+    claim = await issue(court.world, court.case)
+    await hers(court.world, "/v1/my/withdrawals", session=(await sign_in(court.world, claim.code))["session"])
+    await court.checkpoint()
+    answer, packed = await court.made({**ORDER, "looks": True})
+    assert verify.verify(packed, court.trusted).proven
+    assert answer["entries"] > before["entries"]
+    for hint in (WHY, "emergency_opened", "disclosure_", "claim_", "from_afar"):
+        assert hint.encode() not in packed, hint
+
+
+async def test_the_guard_itself_withholds_it(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the guard the canaries are there: the test above can fail."""
+    monkeypatch.setattr(verify, "PARTS_SHOWN", verify.PARTS_SHOWN | {"care", "safety_reason"})
+    _, packed = await court.made()
+    assert SECRETS["treatment"].encode() in packed
+    assert SECRETS["guardian"].encode() in packed
+    monkeypatch.undo()
+    assert codes(verify.verify(packed, court.trusted).wrong) == ["withheld_is_shown"]
+
+
+async def test_why_a_correction_was_made_is_shown_unless_it_touched_what_is_withheld(court: Court) -> None:
+    _, packed = await court.made()
+    exams = [each for each in page(packed, "report.json")["records"] if each["kind"] == "examination"]
+    assert [each["reason"] for each in exams] == [None, "a slip of the pen", None]
+
+
+async def test_who_looked_is_shown_only_where_a_court_ordered_it(court: Court) -> None:
+    _, without = await court.made()
+    assert verify.LOOKS not in verify.unpack(without)
+    assert not {b"look_told", b'"look"', b'"leased"'} & {each for each in (b"look_told", b'"look"') if each in without}
+    _, packed = await court.made({**ORDER, "looks": True})
+    assert verify.verify(packed, court.trusted).proven
+    looks = page(packed, verify.LOOKS)["looks"]
+    assert {"look", "leased"} <= {each["kind"] for each in looks}
+    refused = await court.ask({**CONSENT, "looks": True})
+    assert refused.status_code == 422
+
+
+async def test_ordinary_tools_open_it(court: Court, tmp_path: Path) -> None:
+    _, packed = await court.made()
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == sorted(archive.namelist())
+        archive.extractall(tmp_path)
+    assert (tmp_path / "index.pdf").read_bytes().startswith(b"%PDF")
+
+
+async def test_the_look_is_on_record_before_anything_is_opened_and_each_reading_is_another(court: Court) -> None:
+    count = "SELECT count(*) FROM looks WHERE purpose = 'court' AND referral IS NOT NULL"
+    court.sql("DELETE FROM cosignatures")
+    assert (await court.ask()).json()["code"] == "nothing-witnessed"
+    assert court.sql(count).strip() == "1"
+    await court.checkpoint()
+    answer = await court.ask()
+    await court.read(answer.headers["Location"])
+    await court.read(answer.headers["Location"])
+    assert court.sql(count).strip() == "4"
+    categories = court.sql(
+        "SELECT DISTINCT array_to_string(categories, ',') FROM looks WHERE purpose = 'court'"
+    ).strip()
+    assert set(categories.split(",")) == verify.SHOWN
+
+
+async def test_she_sees_that_one_was_made_and_the_ledger_holds_it(court: Court) -> None:
+    answer, _ = await court.made(CONSENT)
+    shown = (await court.world.get(f"/v1/cases/{court.case}")).json()
+    [entry] = [each for each in shown["timeline"] if each["kind"] == "bundle_made"]
+    assert entry["detail"] == {"bundle": answer["bundle"], "basis": "consent", "looks": False}
+    assert "court" in {each["purpose"] for each in shown["looks"]}
+    digest = court.sql("SELECT said->>'manifest' FROM ledger_entries WHERE kind = 'bundle_made'").strip()
+    assert digest == answer["manifest_sha256"]
+    assert ORDER["recipient"] not in json.dumps(shown)
+    await court.checkpoint()
+    done = await audit(court.world.gate, SOURCES, court.world.instruments.at_rest, "x", court.world.now)
+    assert done.alarms == 0
+    court.sql("UPDATE bundles SET basis = 'statutory_duty'")
+    done = await audit(court.world.gate, SOURCES, court.world.instruments.at_rest, "x", court.world.now)
+    assert done.alarms == 1
+
+
+@pytest.mark.parametrize("role", ["cell_staff", "hospital_system", "mlo"])
+async def test_neither_desk_nor_hospital_makes_or_reads_one(court: Court, role: str) -> None:
+    answer = await court.ask()
+    assert (await court.ask(role=role)).status_code == 403
+    async with court.world.keeper(role=role) as client:
+        assert (await client.get(answer.headers["Location"])).status_code == 403
+
+
+async def test_a_supervisor_may_and_another_cells_keeper_learns_nothing(court: Court) -> None:
+    answer = await court.ask(role="cell_supervisor")
+    assert answer.status_code == 201
+    refused = await court.ask(cell=LAHORE)
+    async with court.world.keeper(LAHORE) as client:
+        read = await client.get(answer.headers["Location"])
+        unknown = await client.get(f"/v1/cases/C-0000-0000-0/bundles/{uuid4()}")
+    async with court.world.keeper() as client:
+        other = await client.get(f"/v1/cases/{court.case}/bundles/{uuid4()}")
+    for each in (refused, read, unknown, other):
+        assert (each.status_code, each.json()["code"]) == (404, "not-found")
+    assert court.sql("SELECT count(*) FROM looks WHERE refused IS NOT NULL").strip() == "3"
+
+
+async def test_a_bundle_of_another_case_is_not_given_under_this_one(court: Court) -> None:
+    answer = await court.ask()
+    other, _ = await court.world.open_case()
+    async with court.world.keeper() as client:
+        read = await client.get(f"/v1/cases/{other}/bundles/{answer.json()['bundle']}")
+    assert read.status_code == 404
+
+
+async def test_the_same_request_again_makes_one_bundle(court: Court) -> None:
+    first = await court.ask(key="one")
+    again = await court.ask(key="one")
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["Location"] == first.headers["Location"]
+    assert court.sql("SELECT count(*) FROM bundles").strip() == "1"
+    assert (await court.ask(CONSENT, key="one")).status_code == 422
+
+
+async def test_twins_at_once_make_one_bundle(court: Court) -> None:
+    answers = await asyncio.gather(*(court.ask(key="twin") for _ in range(4)))
+    assert {each.status_code for each in answers} == {201}
+    assert len({each.json()["bundle"] for each in answers}) == 1
+    assert court.sql("SELECT count(*) FROM bundles").strip() == "1"
+
+
+async def test_it_is_the_same_to_the_byte_whatever_comes_after(court: Court) -> None:
+    answer = await court.ask({**ORDER, "looks": True})
+    first = await court.read(answer.headers["Location"])
+    body = {"kind": "incident", "record": {"history": "more was told"}}
+    assert (await court.world.post(f"/v1/cases/{court.case}/records", body)).status_code == 201
+    assert (await court.world.post(f"/v1/cases/{court.case}/kits", {"barcode": "KIT-000777"})).status_code == 201
+    await court.checkpoint("legal-aid")
+    assert await court.read(answer.headers["Location"]) == first
+    _, newer = await court.made()
+    assert b"more was told" in newer
+    assert b"more was told" not in first
+
+
+async def test_what_is_not_yet_under_a_cosigned_checkpoint_is_only_named(court: Court) -> None:
+    body = {"kind": "incident", "record": {"history": "told since"}}
+    assert (await court.world.post(f"/v1/cases/{court.case}/records", body)).status_code == 201
+    care = {"kind": "care_note", "record": {"notes": "x"}}
+    assert (await court.world.post(f"/v1/cases/{court.case}/records", care)).status_code == 201
+    answer, packed = await court.made()
+    assert [each["kind"] for each in page(packed, verify.INDEX)["waiting"]] == ["record_added"]
+    assert answer["waiting"] == 1
+    assert b"told since" not in packed
+    verdict = verify.verify(packed, court.trusted)
+    assert verdict.proven
+    assert "waiting" in codes(verdict.not_proved)
+
+
+async def test_without_a_key_no_bundle_is_made(court: Court) -> None:
+    state = court.world.main_app.state
+    desk = state.desk
+    state.desk = replace(desk, instruments=replace(desk.instruments, bundle_signer=None))
+    try:
+        answer = await court.ask()
+    finally:
+        state.desk = desk
+    assert (answer.status_code, answer.json()["code"]) == (503, "bundles-unavailable")
+
+
+async def test_where_no_page_can_be_drawn_the_bundle_is_made_without(
+    court: Court, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    answer, packed = await court.made()
+    assert (answer["pdf"], page(packed, verify.INDEX)["pdf"]) == (False, False)
+    assert verify.PDF not in verify.unpack(packed)
+    assert verify.verify(packed, court.trusted).proven
+
+
+def _pdf(packed: bytes) -> pypdf.PdfReader:
+    return pypdf.PdfReader(io.BytesIO(verify.unpack(packed)[verify.PDF]))
+
+
+async def test_the_page_says_what_is_there_what_is_missing_and_the_gaps(court: Court) -> None:
+    answer, packed = await court.made({**ORDER, "reference": "<b>Order</b> & 12"})
+    reader = _pdf(packed)
+    text = " ".join(" ".join(each.extract_text() for each in reader.pages).split())
+    for expected in (answer["bundle"], KIT, "the seal was found broken", "samples, or why none was taken",
+                     "<b>Order</b> & 12", "signed, not witnessed", f"1 / {len(reader.pages)}"):  # fmt: skip
+        assert expected in text
+    assert set(court_index.GAPS) == {each[4:] for each in verify.WORDS if each.startswith("gap_")}
+    expected_parts = {each["part"] for each in page(packed, "report.json")["expected"]}
+    assert set(court_index.EXPECTED) == expected_parts
+
+
+async def test_an_operator_makes_one_at_the_cell_and_is_on_record(court: Court, tmp_path: Path) -> None:
+    told = court.world.settings
+    environment = {
+        "AMANAT_DATABASE_URL": court.postgres.url("intake_api", "intake"), "AMANAT_ISSUER": told.issuer,
+        "AMANAT_AUDIENCE": told.audience, "AMANAT_DIRECTORY_FILE": str(told.directory_file),
+        "AMANAT_AT_REST_KEY_FILE": str(told.at_rest_key_file), "AMANAT_INDEX_KEY_FILE": str(told.index_key_file),
+        "AMANAT_KEK_PUBLIC_DIR": str(told.kek_public_dir), "AMANAT_BUNDLE_KEY_FILE": str(told.bundle_key_file),
+        "PATH": os.environ["PATH"],
+    }  # fmt: skip
+    out = tmp_path / "bundle.zip"
+    made = await _amanat(
+        environment, "bundle", court.case, "--basis", "court_order", "--reference", "Order 9", "--recipient", "Court",
+        "--looks", "--out", str(out),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert out.stat().st_mode & 0o077 == 0
+    proven = await _amanat({}, "verify", str(out), "--keys", str(told.directory_file))
+    assert (proven.returncode, proven.stdout.startswith("PROVEN")) == (0, True)
+    by = court.sql("SELECT DISTINCT asked_by, client FROM bundles").strip()
+    assert by.startswith("operator ")
+    assert by.endswith("|amanat-bundle")
+    assert (
+        court.sql("SELECT count(*) FROM looks WHERE client = 'amanat-bundle' AND tenant = 'arcc-karachi'").strip()
+        == "1"
+    )
+    again = await _amanat(
+        environment,
+        "bundle",
+        court.case,
+        "--basis",
+        "consent",
+        "--reference",
+        "x",
+        "--recipient",
+        "y",
+        "--out",
+        str(out),
+    )
+    assert (again.returncode, "there already" in again.stderr) == (2, True)
+    unknown = await _amanat(
+        environment, "bundle", "C-0000-0000-0", "--basis", "consent", "--reference", "x", "--recipient", "y",
+        "--out", str(tmp_path / "other.zip"),
+    )  # fmt: skip
+    assert (unknown.returncode, "Traceback" in unknown.stderr) == (2, False)
+
+
+async def _amanat(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, "-c", "from amanat.cli import run; run()", *words]
+    return await asyncio.to_thread(
+        subprocess.run, call, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+async def test_a_case_of_a_cell_with_nothing_in_it_makes_a_bundle_too(world: World, migrated: Any) -> None:
+    case = (await world.post("/v1/cases", {})).json()["case"]
+    court = Court(world, migrated("intake", "intake"), case, {})
+    await court.checkpoint()
+    _, packed = await court.made()
+    assert verify.verify(packed, court.trusted).proven
+    assert page(packed, "custody.json") == {"kits": []}
+
+
+async def test_a_child_with_a_guardian_shows_the_deciders_and_no_reason_about_the_home(
+    world: World, migrated: Any
+) -> None:
+    from .world import POLICE
+
+    deciders = [{"role": "guardian", "decision": "consent", "relationship": "mother", "authority_reference": "B-77"}]
+    case, _ = await world.open_case(
+        {**consent(POLICE, "incident"), "basis": "guardian", "deciders": deciders}, person={"age_years_stated": 9}
+    )
+    court = Court(world, migrated("intake", "intake"), case, {})
+    await court.checkpoint()
+    _, packed = await court.made()
+    assert verify.verify(packed, court.trusted).proven
+    [given] = [each for each in page(packed, "consents.json")["consents"] if each["kind"] == "consent_given"]
+    assert given["event"]["terms"]["deciders"][0]["authority_reference"] == "B-77"
+    assert KARACHI in packed.decode("utf-8", "replace")
