@@ -69,13 +69,10 @@ class Afterwards:
         """The court's file; it verifies offline, and with any byte changed it does not."""
         self.teller.chapter("12. A court orders the file: one zip, verified offline by one Python file")
         path = f"/v1/cases/{case['case']}/bundles"
-        with self.teller.timed("until all of it stood under a checkpoint that all other services had cosigned"):
-            before = None
-            while True:
-                before = self._witnessed(before)
-                made = self._made(self.records.post(path, payloads.COURT_ORDER))
-                if not made["waiting"]:
-                    break
+        before = self.desk.get("/v1/ledger/checkpoint", quiet=True).json().get("note")
+        with self.teller.timed("until all other services had cosigned the ledger's next checkpoint"):
+            self.desk.until("/v1/ledger/checkpoint", partial(_is_newer, before), "a cosigned checkpoint")
+        made = self._made(self.records.post(path, payloads.COURT_ORDER))
         answer = self.records.get(f"{path}/{made['bundle']}")
         file = self.folder / "court-file.zip"
         file.write_bytes(answer.content)
@@ -91,11 +88,6 @@ class Afterwards:
         self.teller.say(
             f"It stays at {file}; `.venv/bin/amanat verify {file}` says what it proves and what it does not."
         )
-
-    def _witnessed(self, before: str | None) -> str:
-        """The newest checkpoint's note, once it is another one than `before` and cosigned by all others."""
-        answer = self.desk.until("/v1/ledger/checkpoint", partial(_is_newer, before), "a cosigned checkpoint")
-        return str(answer.json()["note"])
 
     def _verify(self, file: Path) -> subprocess.CompletedProcess[str]:
         program = [sys.executable, "-I", str(amanat.verify.__file__), str(file)]
