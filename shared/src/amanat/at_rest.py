@@ -18,12 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
-import rfc8785
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from amanat import canonical
 from amanat.sealing import KEY_BYTES, NONCE_BYTES, TAG_BYTES, Randomness, Unopenable
 
 FORMAT = 1
@@ -58,7 +58,7 @@ def read_keys(path: str | Path) -> dict[int, bytes]:
 
 
 def _derive(key: bytes, label: str, *context: str) -> bytes:
-    info = rfc8785.dumps([label, *context])
+    info = canonical.dumps([label, *context])
     return HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=info).derive(key)
 
 
@@ -104,7 +104,7 @@ class AtRest:
 
 
 def _place(table: str, row: str, column: str) -> bytes:
-    return rfc8785.dumps({"column": column, "row": row, "table": table})
+    return canonical.dumps({"column": column, "row": row, "table": table})
 
 
 def _only_key(path: str | Path) -> bytes:
@@ -173,7 +173,7 @@ class Macs:
 
     def etag(self, *parts: str | int | UUID | None) -> str:
         """A strong ETag as the header wants it, with its quotes. Over versions, never over content."""
-        message = rfc8785.dumps([[type(part).__name__, str(part)] for part in parts])
+        message = canonical.dumps([[type(part).__name__, str(part)] for part in parts])
         return f'"{base64.urlsafe_b64encode(self.mac("etag", message)[:18]).decode()}"'
 
     def refusal(self, code: str) -> bytes:
@@ -182,4 +182,4 @@ class Macs:
 
     def body(self, client: str, body: bytes) -> bytes:
         """32 bytes that tell whether a replayed request is the same; one client's says nothing of another's."""
-        return self.mac("body", rfc8785.dumps(client) + b"\0" + body)
+        return self.mac("body", canonical.dumps(client) + b"\0" + body)

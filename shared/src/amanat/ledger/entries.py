@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import rfc8785
 from pydantic import JsonValue
 from sqlalchemy import ARRAY, LargeBinary, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeEngine
 
+from amanat import canonical
 from amanat.ledger.parts import Parted, entry_salt
 from amanat.merkle import leaf_hash
 from amanat.tables import Instant
@@ -93,7 +93,7 @@ class Statement:
 
     def document(self, master: bytes | None = None) -> bytes:
         """The same as canonical JSON (RFC 8785)."""
-        return rfc8785.dumps(self.told(master))
+        return canonical.dumps(self.told(master))
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import rfc8785
 from pydantic import JsonValue
+
+from amanat import canonical
 
 PARTS = "parts"
 """The name under which a document has its parts' commitments."""
@@ -51,7 +52,7 @@ def part_salt(master: bytes, name: str) -> bytes:
 
 def part_commitment(value: JsonValue, salt: bytes) -> str:
     """64 hexadecimal digits that stand for one part."""
-    return hashlib.sha256(salt + rfc8785.dumps(value)).hexdigest()
+    return hashlib.sha256(salt + canonical.dumps(value)).hexdigest()
 
 
 def opens(value: JsonValue, salt: bytes, committed: str) -> bool:
