@@ -35,7 +35,8 @@ def test_every_value_is_spelt_as_the_library_spells_it_or_refused_as_there(value
 @pytest.mark.parametrize(
     "value",
     ["\x7f\x00\b\f\n\r\t\"\\/", "اردو، \u200c کے", "\u2028\ufeff", "\ud800", {"é": 1, "z": 2},
-     {"\U0001f600": 1, "\ue000": 2}, 2**53, -(2**53), 2**53 - 1, 0.1, 1e21, -0.0, [[]], {}, {"b": {"d": (1, 2)}, "a": None}, True],
+     {"\U0001f600": 1, "\ue000": 2}, 2**53, -(2**53), 2**53 - 1, 0.1, 1e21, -0.0,
+     [[]], {}, {"b": {"d": (1, 2)}, "a": None}, True],
 )  # fmt: skip
 def test_the_corners_too(value: Any) -> None:
     assert spelt(canonical.dumps, value) == spelt(rfc8785.dumps, value)
