@@ -26,6 +26,7 @@ import httpx
 from rich.console import Console
 from rich.progress import track
 
+from amanat import telemetry
 from amanat.categories import Agency
 from amanat.codes import new_code
 from amanat.principal import Principal
@@ -54,6 +55,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--save", type=Path, default=Path(__file__).with_name("README.md"))
     asked = parser.parse_args()
+    telemetry.configure_logging("bench", "WARNING")
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as postgres:
         load = os.getloadavg()[0]
         took = asyncio.run(sign_in(postgres, Keys.make(Path(folder) / "keys", []), asked.rounds))
