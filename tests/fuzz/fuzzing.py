@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+import httpx
 
 from amanat_local.demo import payloads
 from amanat_local.demo.clients import Client
@@ -37,6 +40,8 @@ class Aim:
     operations: int
     parameters: Mapping[str, str]
     only: tuple[str, ...] = ()
+    at_most: int = 1_000_000
+    """Cases; fewer where each takes seconds."""
 
     @property
     def filters(self) -> list[str]:
@@ -46,7 +51,7 @@ class Aim:
         return [*(part for tag in PEOPLES for part in ("--exclude-tag", tag)), "--exclude-path-regex", PEOPLES_PATHS]
 
 
-PEOPLES = ("emergencies", "disclosures outside")
+PEOPLES = ("emergencies", "disclosures outside", "court")
 """Tags of operations that refuse every system."""
 PEOPLES_PATHS = r"^/v1/(calls|cases/\{case\}/claim)"
 """Other routes that refuse every system."""
@@ -89,9 +94,17 @@ AIMS = (
     Aim(
         "intake",
         "arcc-karachi.superintendent",
-        5,
+        4,  # the list has one form only
         {"path.case": "disclosed", "path.disclosure": "disclosures", "path.emergency": "emergencies"},
         only=("list_emergencies", "read_review", "review_emergency", "approve_disclosure", "refuse_disclosure"),
+    ),
+    Aim(
+        "intake",
+        "arcc-karachi.records",
+        2,
+        {"path.case": "disclosed", "path.bundle": "bundles"},
+        only=("make_bundle", "read_bundle"),
+        at_most=60,
     ),
     Aim(
         "police-link",
@@ -163,8 +176,19 @@ def _break_the_glass(info: Mapping[str, Any], found: dict[str, list[Any]]) -> No
         found.setdefault("emergencies", []).append(opened_one.raise_for_status().json()["emergency"])
         told = records.post(f"/v1/cases/{found['disclosed'][0]}/disclosures", asked, quiet=True)
         found.setdefault("disclosures", []).append(told.raise_for_status().json()["disclosure"])
+    found["bundles"] = [_bundle(records, found["disclosed"][0])]
     clinician.close()
     records.close()
+
+
+def _bundle(records: Client, case: str) -> str:
+    """A court bundle, made once another service has cosigned a checkpoint."""
+    deadline = time.monotonic() + 60
+    while True:
+        made = records.post(f"/v1/cases/{case}/bundles", payloads.COURT_ORDER, quiet=True)
+        if made.status_code != httpx.codes.CONFLICT or time.monotonic() > deadline:
+            return str(made.raise_for_status().json()["bundle"])
+        time.sleep(0.5)
 
 
 def fuzz(

@@ -65,7 +65,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNREADABLE = (
     ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, ArithmeticError, struct.error,
-    UnsupportedAlgorithm,
+    UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType,
 )  # fmt: skip
 """What reading a structure of another form may raise."""
 

@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,7 +27,7 @@ from intake.service.sources import SOURCES
 
 from .breaking import WHY, opened
 from .court import KIT, OPINION, ORDER, SECRETS, Court, codes, page, story
-from .my_case.cell import hers, issue, sign_in
+from .my_case.cell import PIN, WORD, hers, issue, sign_in
 from .world import KARACHI, LAHORE, POLICE, World, consent
 
 CONSENT = {**ORDER, "basis": "consent"}
@@ -78,18 +79,69 @@ async def test_nothing_withheld_is_anywhere_in_a_bundle_whatever_is_ordered(cour
     assert b"care_note" not in everything
 
 
-async def test_an_emergency_an_order_and_her_own_page_are_in_no_bundle(court: Court) -> None:
-    before, _ = await court.made()
+HINTS = (
+    WHY, "emergency", "disclosure_", "claim_", "from_afar", "own_view", "my-case", "SECRET-77", "Order 7 of 2026",
+)  # fmt: skip
+"""What would tell of an emergency, of an order or of her own page."""
+
+
+async def broken_glass(court: Court) -> None:
+    """An emergency, an order that is a secret and one that is none, and a withdrawal on her own page."""
     assert (await opened(court.world, case=court.case)).status_code == 201
-    await court.world.order(court.case, POLICE, "digital")
+    review = (court.world.now + timedelta(days=20)).isoformat()
+    await court.world.order(court.case, POLICE, "digital", secrecy={"reference": "SECRET-77", "review_at": review})
+    await court.world.order(court.case, POLICE, "incident")
     claim = await issue(court.world, court.case)
     await hers(court.world, "/v1/my/withdrawals", session=(await sign_in(court.world, claim.code))["session"])
+
+
+def hints(packed: bytes) -> list[str]:
+    everything = packed + "".join(each.extract_text() for each in _pdf(packed).pages).encode()
+    return [hint for hint in HINTS if hint.encode() in everything]
+
+
+async def test_an_emergency_an_order_and_her_own_page_are_in_no_bundle(court: Court) -> None:
+    before, _ = await court.made()
+    await broken_glass(court)
+    waiting, packed = await court.made({**ORDER, "looks": True})
+    assert waiting["waiting"] > 0
+    assert hints(packed) == []
     await court.checkpoint()
     answer, packed = await court.made({**ORDER, "looks": True})
     assert verify.verify(packed, court.trusted).proven
     assert answer["entries"] > before["entries"]
-    for hint in (WHY, "emergency_opened", "disclosure_", "claim_", "from_afar"):
-        assert hint.encode() not in packed, hint
+    assert hints(packed) == []
+
+
+async def test_one_of_these_that_was_changed_is_rejected_and_says_nothing_either(court: Court) -> None:
+    await broken_glass(court)
+    await court.checkpoint()
+    court.sql(
+        "SET session_replication_role = replica",
+        "UPDATE emergencies SET unit = unit || 'x'",
+        "UPDATE outside_disclosures SET unit = unit || 'x'",
+        "DELETE FROM ledger_leaves WHERE entry IN (SELECT id FROM ledger_entries WHERE kind = 'claim_issued')",
+    )
+    answer, packed = await court.made({**ORDER, "basis": "consent"})
+    assert {each["code"] for each in answer["wrong"]} >= {"unreadable"}
+    assert not verify.verify(packed, court.trusted).proven
+    assert hints(packed) == []
+
+
+async def test_a_system_makes_no_bundle_and_no_claim_whatever_else_it_holds(court: Court) -> None:
+    roles = ["hospital_system", "cell_records", "cell_staff"]
+    for path, body in (
+        ("bundles", ORDER), ("claim", {"pin": PIN, "code_word": WORD, "language": "en"}),
+    ):  # fmt: skip
+        answer = await court.world.as_person("records", "POST", f"/v1/cases/{court.case}/{path}", body, roles=roles)
+        assert answer.status_code == 403
+
+
+async def test_two_persons_with_one_key_make_two_bundles(court: Court) -> None:
+    path, key = f"/v1/cases/{court.case}/bundles", str(uuid4())
+    made = [await court.world.as_person(who, "POST", path, ORDER, key=key) for who in ("records", "superintendent")]
+    assert [each.status_code for each in made] == [201, 201]
+    assert made[0].json()["bundle"] != made[1].json()["bundle"]
 
 
 async def test_the_guard_itself_withholds_it(court: Court, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,8 +116,12 @@ async def test_a_stamp_over_something_else_is_rejected(court: Court, authority: 
     _, packed = await court.made()
     signer = court.world.instruments.bundle_signer
     assert signer is not None
+    unpacked = verify.unpack(packed)
+    good = authority.stamp(court_stamp.query(unpacked[verify.CHECKPOINT]))
+    version = good.index(bytes.fromhex("a003020102")) + 4
     for other in (
         authority.stamp(court_stamp.query(b"another checkpoint")),
+        good[:version] + b"\x05" + good[version + 1 :],  # a certificate of a version that there is not
         b"",
         b"\x30\x03\x02\x01\x00",
         b"\x30\x84\xff\xff\xff\xff",

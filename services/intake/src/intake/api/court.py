@@ -7,16 +7,16 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
-from amanat.auth import require
 from amanat.creating import Created, create
 from amanat.headers import IdempotencyKey
 from amanat.principal import Principal
 from amanat.problems import problems
 from intake.api.desk import AtDesk, CaseCode
+from intake.api.people import by_name, person
 from intake.service import court
 
 router = APIRouter(tags=["court"])
-Keeper = Annotated[Principal, Depends(require("cell_records", "cell_supervisor"))]
+Keeper = Annotated[Principal, Depends(person("cell_records", "cell_supervisor"))]
 """Who answers for the cell's records: neither the desk nor the hospital's system makes a court file."""
 
 
@@ -40,7 +40,7 @@ async def make_bundle(
     async def rebuild(session: AsyncSession, location: str) -> court.BundleMade:
         return await court.made_before(session, principal, case, UUID(location.rsplit("/", 1)[-1]), desk.instruments)
 
-    return await create(request, desk.database, desk.instruments.macs, principal, key, effect, rebuild)
+    return await create(request, desk.database, desk.instruments.macs, by_name(principal), key, effect, rebuild)
 
 
 @router.get(

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat import ledger, verify
 from amanat.categories import Agency, Category
 from amanat.consent import own
-from amanat.db import Database
+from amanat.db import AnyRow, Database
 from amanat.errors import NotFound
 from amanat.ledger.entries import instant
 from amanat.ledger.known import Ledgers
@@ -127,7 +127,7 @@ async def make(
         referrals = await consents.read_referrals(session, access, tenant, code)
         without_entry = await court.rows_without_entry(session, access, tenant, code)
         lost = [row for row in rows if row.position is None and row.passed]
-        without_entry += [row.source or f"{row.kind}, {instant(row.at)}" for row in lost]
+        without_entry += [_name_of_lost(row) for row in lost]
         held = await court.read_rows(session, access, SOURCES, tenant, [row.source for row in rows])
         under = [row for row in rows if row.position is not None and row.position < checkpoint.size]
         nodes = await court_file.read_proof_nodes(session, under, checkpoint.size)
@@ -263,6 +263,12 @@ async def give(
         return verify.pack({**files, verify.NOTE: kept["note"].encode()})
 
     return await _aside(assemble)
+
+
+def _name_of_lost(row: AnyRow) -> str:
+    """An entry whose leaf was taken out; of what is no court's only that there was one."""
+    kind = "entry" if court_file.is_of_no_court(row) else row.kind
+    return f"{kind}, {instant(row.at)}" if row.source is None or kind == "entry" else str(row.source)
 
 
 def _kept(row: Any, instruments: Instruments) -> Mapping[str, Any]:

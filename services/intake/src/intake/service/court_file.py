@@ -22,7 +22,7 @@ from amanat.ledger.reading import table_and_id
 from amanat.ledger.tree import read_nodes
 from amanat.merkle import Node
 from amanat.sealing import Unopenable
-from intake.service.sources import BREAK_GLASS, REASON, SOURCES
+from intake.service.sources import BREAK_GLASS, EVENT, REASON, SOURCES
 
 Held = Mapping[str, Mapping[str, Any]]
 """Rows that entries name, sealed, by the name."""
@@ -33,6 +33,10 @@ _OF_NO_COURT = frozenset(source.table.name for source in BREAK_GLASS)
 """Rows of which a bundle says nothing: an emergency's reason may tell of her treatment, and an order may be secret."""
 _HER_OWN = frozenset({"claim_issued", "claim_ended", "withdrawn_from_afar", "withdrawal_undone"})
 """Kinds of entries that tell of her own page: whether she has one is hers to say."""
+_UNTOLD_LOOKS = frozenset({"own_view", "clinical_emergency", "emergency_review"})
+"""Looks, by their purpose, that would tell of either."""
+_BY_ORDER = frozenset({"court_order", "statutory_duty"})
+"""Bases of consents that are none of hers: such an order may be secret, and a court knows its own."""
 _UNREADABLE = (Unopenable, ValueError, TypeError, KeyError, OverflowError)
 
 
@@ -109,7 +113,7 @@ def waiting_of(late: Sequence[AnyRow], held: Held, at_rest: Seals) -> list[dict[
     return [
         {"kind": each.row.kind, "subject": each.row.subject, "at": instant(each.row.at)}
         for each in told
-        if not _is_withheld(each)
+        if not (is_of_no_court(each.row) or _is_withheld(each))
     ]
 
 
@@ -168,18 +172,38 @@ def _opened(row: AnyRow, held: Held, at_rest: Seals) -> Told:
     return Told(row, master, statement)
 
 
+def is_of_no_court(row: AnyRow) -> bool:
+    """Whether an entry is, by what stands in clear in it, of what a bundle says nothing of."""
+    return row.kind in _HER_OWN or table_and_id(row.source)[0] in _OF_NO_COURT
+
+
+def _is_untold(told: Told) -> bool:
+    """The same by what it holds."""
+    content = None if told.statement is None else told.statement.content
+    columns = content.columns if isinstance(content, Parted) else content
+    if is_of_no_court(told.row):
+        return True
+    if table_and_id(told.row.source)[0] == "looks" and isinstance(columns, Mapping):
+        return columns.get("purpose") in _UNTOLD_LOOKS
+    event = told.parts.get(EVENT)
+    terms = event.get("terms") if isinstance(event, dict) else None
+    return isinstance(terms, dict) and terms.get("basis") in _BY_ORDER
+
+
 def _is_withheld(told: Told) -> bool:
     """Whether it is of a record that has nothing a bundle shows, or of what is no court's: not even that there is one
     is told.
 
     One that does not match its entry is never left out: who changes a record's kind must not hide it by that.
     """
-    if told.statement is None or not told.matches:
+    if told.statement is None:
+        return told.why is None and is_of_no_court(told.row)
+    if not told.matches:
         return False
-    content, table = told.statement.content, table_and_id(told.statement.source)[0]
-    if table in _OF_NO_COURT or told.statement.kind in _HER_OWN:
+    if _is_untold(told):
         return True
-    if not isinstance(content, Parted) or table != "records":
+    content = told.statement.content
+    if not isinstance(content, Parted) or table_and_id(told.statement.source)[0] != "records":
         return False
     contract = RECORDS.get(str(content.columns["kind"]))
     return contract is not None and not {each.value for each in categories_of(contract)} & verify.SHOWN
@@ -190,6 +214,8 @@ def _said(told: Told, before: Mapping[str | None, Told]) -> dict[str, Any]:
         return {"unreadable": told.why}
     if told.statement is None:
         return {"erased": True}
+    if not told.matches and _is_untold(told):
+        return {"unreadable": "sealed"}  # a court must see that it was changed, and never what it is of
     document: dict[str, Any] = {"salt": _base64(entry_salt(told.master)), "document": told.statement.told(told.master)}
     if not told.matches:
         return {**document, "opened": {}}

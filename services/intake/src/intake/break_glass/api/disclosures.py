@@ -11,8 +11,9 @@ from amanat.creating import Created, create
 from amanat.headers import IdempotencyKey
 from amanat.problems import problems
 from intake.api.desk import AtDesk, CaseCode
+from intake.api.people import by_name
 from intake.break_glass import schemas
-from intake.break_glass.api.people import Asker, Reader, Supervising, Supervisor, by_name
+from intake.break_glass.api.people import Asker, Reader, Supervising, Supervisor
 from intake.break_glass.service import decisions, disclosures
 from intake.service import reading
 

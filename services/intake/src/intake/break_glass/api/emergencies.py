@@ -10,8 +10,9 @@ from amanat.headers import IdempotencyKey
 from amanat.idempotency import Done, once
 from amanat.problems import problems
 from intake.api.desk import AtDesk
+from intake.api.people import by_name
 from intake.break_glass import schemas
-from intake.break_glass.api.people import Clinician, Supervising, Supervisor, by_name
+from intake.break_glass.api.people import Clinician, Supervising, Supervisor
 from intake.break_glass.service import emergencies, reviews
 
 router = APIRouter(tags=["emergencies"])

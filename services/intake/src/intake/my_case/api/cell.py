@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import HTMLResponse, Response
 
-from amanat.auth import require
 from amanat.creating import Created, create
 from amanat.headers import IdempotencyKey
 from amanat.pages import DEFAULT_LIMIT, Limit, link_header
 from amanat.principal import Principal
 from amanat.problems import problems
 from intake.api.desk import CaseCode
+from intake.api.people import by_name, person
 from intake.my_case import schemas
 from intake.my_case.api.desk import AtDesk
 from intake.my_case.api.paper import PAPER_POLICY, paper
@@ -23,7 +23,7 @@ from intake.my_case.service import calls, claims, undoing
 CALLS = "/v1/calls"
 router = APIRouter(tags=["my case"])
 
-Staff = Annotated[Principal, Depends(require("cell_staff"))]
+Staff = Annotated[Principal, Depends(person("cell_staff"))]
 """A person of the cell: what she chooses is typed in front of her, and goes through no hospital's system."""
 
 
@@ -52,7 +52,7 @@ async def issue_claim(
     async def rebuild(session: AsyncSession, location: str) -> schemas.ClaimIssued:
         return await claims.issued(session, principal, case, UUID(location.rsplit("/", 1)[-1]), desk.tools)
 
-    return await create(request, desk.database, desk.tools.replays, principal, key, effect, rebuild)
+    return await create(request, desk.database, desk.tools.replays, by_name(principal), key, effect, rebuild)
 
 
 @router.post(
