@@ -215,6 +215,10 @@ async def test_an_emergency_elsewhere_is_told_without_the_name_of_a_cell(world: 
     assert {part["id"] for part in seen["parts"]} == {"identity", "care"}
 
 
+def page_of(language: Any, case: Any) -> str:
+    return render("case.html", language, case=MyCase.model_validate(case), session="", again="again")
+
+
 async def test_who_asked_whether_she_is_known_did_not_read_papers(world: World) -> None:
     person = {"full_name": "Invented Person", "birth_date": "1990-05-05", "cnic": CNIC}
     first, _ = [(await world.open_case(person=person))[0] for _ in range(2)]
@@ -227,9 +231,9 @@ async def test_who_asked_whether_she_is_known_did_not_read_papers(world: World) 
         case = (await sign_in(world, claim.code, language=language))["case"]
         [seen] = case["looks"]
         assert (seen["parts"], seen["by_a_cell"]) == ([], True)
-        shown = render("case.html", language, case=MyCase.model_validate(case), session="")  # type: ignore[arg-type]
+        shown = page_of(language, case)
         assert asked in shown
         assert papers not in shown
         seen["by_a_cell"] = False
-        shown = render("case.html", language, case=MyCase.model_validate(case), session="")  # type: ignore[arg-type]
+        shown = page_of(language, case)
         assert papers in shown
