@@ -216,7 +216,7 @@ async def test_an_emergency_elsewhere_is_told_without_the_name_of_a_cell(world: 
 
 
 def page_of(language: Any, case: Any) -> str:
-    return render("case.html", language, case=MyCase.model_validate(case), session="", again="again")
+    return render("case.html", language, case=MyCase.model_validate(case), session="", again="again", leave="leave")
 
 
 async def test_who_asked_whether_she_is_known_did_not_read_papers(world: World) -> None:
