@@ -3,92 +3,236 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from amanat.categories import Category
+import pytest
+
 from amanat.consent import own
-from intake.break_glass.service.secrecy import Hidden, hidden_from_her, secret_consents
+from amanat.contracts.withdrawals import TombstoneConfirmed
+from intake.break_glass.service.secrecy import secret_consents
+from intake.my_case.repository import claims as claims_repository
+from intake.my_case.service.showing import Names
+from intake.my_case.service.viewing import find
+from intake.service.looks import note_unaccounted
 
 from .breaking import round_at
+from .looking import IDENTITY, INCIDENT, look, tell
+from .my_case.cell import Claim, hers, issue, sign_in
 from .world import CLIFTON, KARACHI, POLICE, SADDAR, World, consent, principal
 
-INCIDENT = (POLICE, SADDAR, Category.INCIDENT)
-IDENTITY = (POLICE, SADDAR, Category.IDENTITY)
+OFFICE = {"agency": POLICE, "organisation": SADDAR}
 
 
 def order(days: float = 20) -> dict[str, str]:
     return {"reference": "Order 8 of 2026", "review_at": (datetime.now(UTC) + timedelta(days=days)).isoformat()}
 
 
-async def hidden(world: World, case: str, days: float = 0, cell: str = KARACHI) -> frozenset[Hidden]:
-    """What is hidden from her so many days from now."""
-    now = datetime.now(UTC) + timedelta(days=days)
-    async with world.main.transaction((cell,)) as session:
-        return await hidden_from_her(session, own(principal(cell)), cell, case, now, world.instruments)
+async def page(world: World, claim: Claim, **span: float) -> dict[str, Any]:
+    """Her page as it stands, or as it would stand so long from now."""
+    now = datetime.now(UTC) + timedelta(**span)
+    async with world.main.transaction((KARACHI,)) as session:
+        live = await claims_repository.read_claim(session, [KARACHI], claim.case)
+        assert live is not None
+        known = type("Known", (), {"tenant": KARACHI, "case": claim.case, "id": live.id})
+        found = await find(session, own(principal()), known, now, world.instruments)  # type: ignore[arg-type]
+    names = Names(world.instruments, "en", KARACHI)
+    return {
+        "shared": [
+            (each.agency, part.category.id, part.until) for each in names.offices(found.shared) for part in each.parts
+        ],
+        "law": [part.also_by_law for each in names.offices(found.shared) for part in each.parts],
+        "looks": sorted((each.organisation, sorted(each.categories), each.times) for each in found.looked),
+        "leased": [(each.organisation, sorted(each.categories)) for each in found.leased],
+        "ended": [(each.category, each.ended_at, each.confirmed_at, each.closed_no_later_than) for each in found.over],
+    }
+
+
+async def secret(world: World, case: str, **span: float) -> list[str]:
+    """The consents of which she is not told so long from now."""
+    async with world.main.transaction((KARACHI,)) as session:
+        now = datetime.now(UTC) + timedelta(**span)
+        return sorted(str(each) for each in await secret_consents(session, own(principal()), KARACHI, case, now))
+
+
+def categories(told: dict[str, Any]) -> list[str]:
+    return sorted(category for _, category, _ in told["shared"])
+
+
+async def take_back(world: World, claim: Claim, category: str = "incident") -> dict[str, Any]:
+    session = (await sign_in(world, claim.code))["session"]
+    answer = await hers(world, "/v1/my/withdrawals", session=session, **OFFICE, category=category)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
 
 
 async def test_without_a_secrecy_order_nothing_is_hidden(world: World) -> None:
     case, _ = await world.open_case(consent(POLICE, "identity"))
     await world.order(case, POLICE, "incident")
-    assert await hidden(world, case) == frozenset()
+    assert await secret(world, case) == []
+    assert categories(await page(world, await issue(world, case))) == ["identity", "incident"]
 
 
 async def test_what_rests_on_it_alone_is_hidden_until_its_review(world: World) -> None:
     case, _ = await world.open_case(consent(POLICE, "identity"))
+    claim = await issue(world, case)
     ordered = await world.order(case, POLICE, "incident", "identity", secrecy=order())
-    assert await hidden(world, case) == {INCIDENT}
-    assert await hidden(world, case, days=19) == {INCIDENT}
-    assert await hidden(world, case, days=21) == frozenset()
-    async with world.main.transaction((KARACHI,)) as session:
-        args = (session, own(principal()), KARACHI, case)
-        now = datetime.now(UTC)
-        assert [str(each) for each in await secret_consents(*args, now)] == [ordered]
-        assert await secret_consents(*args, now + timedelta(days=21)) == frozenset()
+    assert await secret(world, case) == await secret(world, case, days=19) == [ordered]
+    assert await secret(world, case, days=21) == []
+    assert categories(await page(world, claim)) == categories(await page(world, claim, days=19)) == ["identity"]
+    assert (await page(world, claim))["law"] == [False]
+    assert categories(await page(world, claim, days=21)) == ["identity", "incident"]
 
 
-async def test_what_she_withdraws_rests_on_the_order_alone_from_then_on(world: World) -> None:
-    case, _ = await world.open_case(consent(POLICE, "identity", "incident"))
-    hers = await world.consent_of(case, POLICE)
-    await world.order(case, POLICE, "incident", secrecy=order())
-    assert await hidden(world, case) == frozenset()
-    await world.withdraw(case, hers, "incident")
-    assert await hidden(world, case) == {INCIDENT}
+async def test_what_was_only_asked_for_refused_or_lapsed_hides_nothing(world: World) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
+    claim = await issue(world, case)
+    await tell(world, referrals[POLICE], look(datetime.now(UTC), INCIDENT), look(datetime.now(UTC)))
+    await take_back(world, claim)
+    before = await page(world, claim)
+    assert len(before["looks"]) == 2
+    assert len(before["ended"]) == 1
+    for number in range(2):
+        asked = (await world.ask(case, POLICE, "incident", secrecy=order())).json()["disclosure"]
+        if number:
+            body = {"reason": "no such order"}
+            await world.as_person("superintendent", "POST", f"/v1/cases/{case}/disclosures/{asked}/refusal", body)
+        assert await page(world, claim) == before
+    await round_at(world, datetime.now(UTC) + timedelta(days=8))
+    assert [row.decision for row in await world.rows("SELECT decision FROM outside_decisions ORDER BY decided_at")] == [
+        "refused", "lapsed",
+    ]  # fmt: skip
+    assert await page(world, claim) == before
 
 
-async def test_a_consent_that_expires_or_lacks_a_decider_hides_no_less(world: World) -> None:
-    soon = (datetime.now(UTC) + timedelta(days=2)).isoformat()
-    case, _ = await world.open_case(
-        consent(POLICE, "incident", expires_at=soon), consent(POLICE, "identity", deciders=[])
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_was_hers_before_an_approved_order_stays_hers(world: World, ends: bool) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
+    claim = await issue(world, case)
+    await tell(world, referrals[POLICE], look(datetime.now(UTC), INCIDENT), look(datetime.now(UTC)))
+    await take_back(world, claim)
+    confirmed = TombstoneConfirmed(
+        referral=referrals[POLICE], category="incident", epoch=1, confirmed_at=datetime.now(UTC)
     )
+    await world.fact(POLICE, confirmed)
+    before = await page(world, claim)
+    ordered = await world.order(case, POLICE, "incident", secrecy=order())
+    await tell(world, referrals[POLICE], look(datetime.now(UTC), INCIDENT), look(datetime.now(UTC), INCIDENT, IDENTITY))
+    if ends:
+        await world.withdraw(case, ordered)
+    after = await page(world, claim)
+    # Of a look at both she sees what her consent opened; the rest is as it was.
+    assert after["looks"] == sorted([*before["looks"], (SADDAR, ["identity"], 1)])
+    assert after | {"looks": None} == before | {"looks": None}
+    assert after["ended"][0][2] == confirmed.confirmed_at
+    assert len((await page(world, claim, days=21))["looks"]) == 3
+
+
+async def test_looks_under_her_own_consent_stay_though_it_ends_while_the_order_goes_on(world: World) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
+    claim = await issue(world, case)
+    await world.order(case, POLICE, "incident", secrecy=order())
+    await tell(world, referrals[POLICE], look(datetime.now(UTC), INCIDENT))
+    before = await page(world, claim)
+    assert before["looks"] == [(SADDAR, ["incident"], 1)]
+    await take_back(world, claim)
+    await tell(world, referrals[POLICE], look(datetime.now(UTC), INCIDENT))
+    after = [each for each in (await page(world, claim))["looks"] if each[0] == SADDAR]
+    assert after == before["looks"]
+
+
+async def test_leases_are_told_by_what_she_knew_then(world: World) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
+    claim = await issue(world, case)
+    await world.leased(POLICE, referrals[POLICE])
+    await world.order(case, POLICE, "incident", "examination", secrecy=order())
+    await take_back(world, claim)
+    await world.leased(POLICE, referrals[POLICE])
+    soon = datetime.now(UTC) + timedelta(minutes=10)
+    async with world.gate.transaction(()) as session:
+        await note_unaccounted(session, KARACHI, case, soon, soon)
+    told = (await page(world, claim))["leased"]
+    assert told == [(SADDAR, ["identity", "incident"]), (SADDAR, ["identity"])]
+
+
+async def test_what_she_takes_back_under_a_secret_order_ends_as_anything_else_does(world: World) -> None:
+    told = []
+    for is_secret in (False, True):
+        case, _ = await world.open_case(consent(POLICE, "identity", "incident"))
+        claim = await issue(world, case)
+        if is_secret:
+            await world.order(case, POLICE, "incident", secrecy=order())
+        answer = await take_back(world, claim)
+        [ended] = answer["ended"]
+        after = (await sign_in(world, claim.code))["case"]
+        assert after["ended"] == [ended]
+        at, closed = (datetime.fromisoformat(ended[name]) for name in ("ended_at", "closed_no_later_than"))
+        assert at == datetime.fromisoformat(answer["taken_back_at"])
+        lease = timedelta(seconds=world.instruments.lease_of(POLICE))
+        assert lease <= closed - at < lease + timedelta(seconds=5)
+        parts = [[part["category"]["id"] for part in office["parts"]] for office in after["shared"]]
+        told.append((ended["category"], ended["confirmed_at"], answer["stays"], answer["call"] is None, parts))
+    assert told[0] == told[1]
+
+
+async def test_a_consent_that_expires_under_a_secret_order_ends_on_her_page(world: World) -> None:
+    soon = datetime.now(UTC) + timedelta(days=2)
+    case, _ = await world.open_case(consent(POLICE, "incident", expires_at=soon.isoformat()))
+    claim = await issue(world, case)
+    await world.order(case, POLICE, "incident", secrecy=order())
+    [(_, _, until)] = (await page(world, claim))["shared"]
+    assert until == soon
+    told = await page(world, claim, days=3)
+    lease = timedelta(seconds=world.instruments.lease_of(POLICE))
+    assert (told["shared"], told["ended"]) == ([], [(INCIDENT, soon, None, soon + lease)])
+
+
+async def test_of_what_she_never_gave_nothing_ends(world: World) -> None:
+    case, _ = await world.open_case()
+    claim = await issue(world, case)
+    ordered = await world.order(case, POLICE, "incident", secrecy=order())
+    [referral] = [row.code for row in await world.rows("SELECT code FROM referrals")]
+    await tell(world, referral, look(datetime.now(UTC), INCIDENT), look(datetime.now(UTC)))
+    nothing = {"shared": [], "law": [], "looks": [], "leased": [], "ended": []}
+    assert await page(world, claim) == nothing
+    await world.withdraw(case, ordered)
+    assert await page(world, claim) == nothing
+    assert len((await page(world, claim, days=21))["ended"]) == 1
+
+
+async def test_what_she_gives_again_under_a_secret_order_is_shared_and_nothing_of_before_is_told(world: World) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
+    claim = await issue(world, case)
+    await world.order(case, POLICE, "incident", secrecy=order())
+    await take_back(world, claim)
+    await tell(world, referrals[POLICE], look(datetime.now(UTC), INCIDENT))
+    await world.post(f"/v1/cases/{case}/consents", consent(POLICE, "incident"))
+    told = await page(world, claim)
+    assert (categories(told), told["ended"], told["looks"]) == (["identity", "incident"], [], [])
+
+
+async def test_a_consent_that_lacks_a_decider_hides_no_less(world: World) -> None:
+    case, _ = await world.open_case(consent(POLICE, "incident"), consent(POLICE, "identity", deciders=[]))
     await world.order(case, POLICE, "incident", "identity", secrecy=order())
-    assert await hidden(world, case) == {IDENTITY}
-    assert await hidden(world, case, days=3) == {INCIDENT, IDENTITY}
+    assert categories(await page(world, await issue(world, case))) == ["incident"]
 
 
 async def test_an_order_without_secrecy_to_the_same_office_is_told_and_another_offices_consent_is_not_enough(
     world: World,
 ) -> None:
     case, _ = await world.open_case(consent(POLICE, "identity", organisation=CLIFTON))
+    claim = await issue(world, case)
     await world.order(case, POLICE, "incident", "identity", secrecy=order())
-    assert await hidden(world, case) == {INCIDENT, IDENTITY}
+    assert categories(await page(world, claim)) == ["identity"]
     await world.order(case, POLICE, "incident")
-    assert await hidden(world, case) == {IDENTITY}
-
-
-async def test_it_holds_whatever_became_of_the_disclosure(world: World) -> None:
-    case, _ = await world.open_case()
-    asked = (await world.ask(case, POLICE, "incident", secrecy=order())).json()["disclosure"]
-    assert await hidden(world, case) == {INCIDENT}
-    ended = await world.order(case, POLICE, "identity", secrecy=order())
-    await world.withdraw(case, ended)
-    body = {"reason": "no such order"}
-    await world.as_person("superintendent", "POST", f"/v1/cases/{case}/disclosures/{asked}/refusal", body)
-    assert await hidden(world, case) == {INCIDENT, IDENTITY}
+    assert categories(await page(world, claim)) == ["identity", "incident"]
 
 
 async def test_another_cell_learns_nothing_of_it(world: World) -> None:
     case, _ = await world.open_case()
     await world.order(case, POLICE, "incident", secrecy=order())
-    assert await hidden(world, case, cell="arcc-lahore") == frozenset()
+    async with world.main.transaction(("arcc-lahore",)) as session:
+        args = (session, own(principal("arcc-lahore")), "arcc-lahore", case, datetime.now(UTC))
+        assert await secret_consents(*args) == frozenset()
 
 
 async def test_lines_of_the_timeline_say_until_when_she_is_not_shown_them(world: World) -> None:

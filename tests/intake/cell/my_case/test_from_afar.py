@@ -216,6 +216,26 @@ async def test_neither_her_pin_nor_another_cell_nor_a_hospitals_system_undoes(wo
     assert await keys(world) == []
 
 
+async def test_a_new_claim_with_a_word_of_somebody_elses_undoes_no_older_call(world: World) -> None:
+    case, _ = await world.open_case(consent(POLICE, "identity"))
+    call = (await take(world, await issue(world, case)))["call"]
+    newer = await issue(world, case, code_word="red fox")
+    refused = await undo(world, newer, call, "red fox")
+    assert (refused.status_code, refused.json()["code"]) == (409, "code-word-refused")
+    assert await keys(world) == []
+    assert (await undo(world, newer, call)).status_code == 200
+
+
+async def test_new_claims_give_no_new_tries(world: World) -> None:
+    case, _ = await world.open_case(consent(POLICE, "identity", "incident"))
+    calls = [(await take(world, await issue(world, case), category=each))["call"] for each in ("identity", "incident")]
+    for number in range(MISSES_A_DAY):
+        claim = await issue(world, case)
+        assert (await undo(world, claim, calls[number % 2], f"wrong word {number}")).status_code == 409
+    for call in calls:
+        assert (await undo(world, claim, call)).json()["code"] == "code-word-refused"
+
+
 async def test_where_others_decided_with_her_they_decide_anew(world: World) -> None:
     guardian = {"role": "guardian", "decision": "consent", "relationship": "mother"}
     child = {"full_name": "Invented Child", "birth_date": "2016-05-05"}

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from amanat.categories import Agency, Category
 from amanat.contracts.withdrawals import TombstoneConfirmed
 from amanat.db import Database
+from intake.my_case.api.rendering import render
+from intake.my_case.schemas import MyCase
 from intake.my_case.service import visits as visits_service
-from intake.my_case.service.found import NOTHING_HIDDEN, Found, Leased, Looked, Over, Shared, visible
 from intake.service.looks import note_unaccounted
 
-from ..breaking import opened
+from ..breaking import CNIC, opened
 from ..looking import IDENTITY, INCIDENT, look, tell
-from ..world import CANARY, KARACHI, LEGAL, POLICE, SADDAR, World, consent
+from ..world import CANARY, KARACHI, LEGAL, POLICE, World, consent
 from .cell import DURESS, PIN, at_desk, hers, is_harmless, issue, sign_in
-
-NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
 async def test_it_says_what_is_shared_with_whom_until_when_and_on_what_it_rests(world: World) -> None:
@@ -182,59 +179,6 @@ async def test_the_harmless_visit_reads_the_article_again_and_takes_nothing_back
     assert set(await world.readable(POLICE, referrals[POLICE])) == {"identity"}
 
 
-def found(**parts: Any) -> Found:
-    return Found(**{"shared": (), "looked": (), "leased": (), "over": (), **parts})
-
-
-def looked(*categories: Category, times: int = 1, hour: int = 0) -> Looked:
-    at = NOW + timedelta(hours=hour)
-    return Looked(POLICE, SADDAR, "investigation", frozenset(categories), times, at, at)
-
-
-def test_what_a_court_keeps_from_her_is_as_if_it_had_never_been() -> None:
-    secret = frozenset({(POLICE, SADDAR, INCIDENT)})
-    shared = [
-        Shared(agency, office, "p", category, None, frozenset({"court_order"}))
-        for agency, office, category in (
-            (POLICE, SADDAR, IDENTITY), (POLICE, SADDAR, INCIDENT), (LEGAL, "partner-hamdam", INCIDENT),
-        )
-    ]  # fmt: skip
-    over = Over(POLICE, SADDAR, INCIDENT, NOW, None, NOW)
-    leased = [Leased(POLICE, SADDAR, frozenset(each), NOW) for each in ([INCIDENT], [INCIDENT, IDENTITY])]
-    everything = found(
-        shared=tuple(shared),
-        over=(over,),
-        leased=tuple(leased),
-        looked=(
-            looked(IDENTITY, times=2), looked(IDENTITY, INCIDENT, times=3, hour=1), looked(INCIDENT, hour=2), looked(),
-        ),
-    )  # fmt: skip
-    left = visible(everything, secret)
-    assert left.shared == (shared[0], shared[2])
-    assert left.over == ()
-    assert left.leased == (replace(leased[1], categories=frozenset({IDENTITY})),)
-    # Looks that differ only in what is hidden are one line; what is left of none is none.
-    assert [(each.categories, each.times, each.last_at - each.first_at) for each in left.looked] == [
-        (frozenset(), 1, timedelta(0)), (frozenset({IDENTITY}), 5, timedelta(hours=1)),
-    ]  # fmt: skip
-    assert visible(everything, NOTHING_HIDDEN) == everything
-
-
-def test_an_office_of_which_she_may_know_nothing_has_not_looked_at_its_own_papers() -> None:
-    shared = Shared(POLICE, SADDAR, "p", INCIDENT, None, frozenset({"court_order"}))
-    everything = found(shared=(shared,), looked=(looked(), looked(INCIDENT)))
-    assert visible(everything, frozenset({(Agency.POLICE_LINK, SADDAR, INCIDENT)})) == found()
-
-
-def test_what_she_gave_herself_stays_on_her_page_though_a_secret_order_asks_for_it_too() -> None:
-    both = frozenset({"consent", "court_order"})
-    shared = Shared(POLICE, SADDAR, "p", INCIDENT, NOW + timedelta(days=90), both, NOW)
-    everything = found(shared=(shared,), looked=(looked(INCIDENT, times=4),))
-    left = visible(everything, frozenset({(POLICE, SADDAR, INCIDENT)}))
-    # As if it rested on her consent alone: neither the order nor its end shows.
-    assert left == found(shared=(replace(shared, bases=frozenset({"consent"}), until=NOW),), looked=everything.looked)
-
-
 SECRET = {"reference": "Order 8 of 2026", "review_at": (datetime.now(UTC) + timedelta(days=20)).isoformat()}
 
 
@@ -269,3 +213,27 @@ async def test_an_emergency_elsewhere_is_told_without_the_name_of_a_cell(world: 
     [seen] = (await sign_in(world, claim.code))["case"]["looks"]
     assert (seen["name"], seen["purpose"]) == ("A hospital in another place", "to treat you in an emergency")
     assert {part["id"] for part in seen["parts"]} == {"identity", "care"}
+
+
+def page_of(language: Any, case: Any) -> str:
+    return render("case.html", language, case=MyCase.model_validate(case), session="", again="again", leave="leave")
+
+
+async def test_who_asked_whether_she_is_known_did_not_read_papers(world: World) -> None:
+    person = {"full_name": "Invented Person", "birth_date": "1990-05-05", "cnic": CNIC}
+    first, _ = [(await world.open_case(person=person))[0] for _ in range(2)]
+    assert (await opened(world, cnic=CNIC)).json()["code"] == "several-cases"
+    claim = await issue(world, first)
+    for language, asked, papers in (
+        ("en", "asked whether you are known there", "own papers"),
+        ("ur", "پوچھا گیا کہ کیا آپ کا نام وہاں معلوم ہے", "اپنے کاغذات"),
+    ):
+        case = (await sign_in(world, claim.code, language=language))["case"]
+        [seen] = case["looks"]
+        assert (seen["parts"], seen["by_a_cell"]) == ([], True)
+        shown = page_of(language, case)
+        assert asked in shown
+        assert papers not in shown
+        seen["by_a_cell"] = False
+        shown = page_of(language, case)
+        assert papers in shown

@@ -143,6 +143,22 @@ class SecrecyShown(BaseModel):
     in_force: bool
 
 
+class DisclosureTold(BaseModel):
+    """Answer to asking and to deciding: where it stands. References and reasons are read where a look is left."""
+
+    disclosure: UUID
+    case: str
+    state: Literal["asked", "approved", "refused", "lapsed"]
+    agency: Agency
+    organisation: str
+    categories: tuple[Category, ...]
+    expires_at: datetime
+    asked_at: datetime
+    lapses_at: datetime
+    decided_at: datetime | None
+    consent: UUID | None
+
+
 class DisclosureShown(BaseModel):
     """One disclosure outside, and where it stands. An approved one is a consent of its own, which ends with it."""
 

@@ -41,6 +41,7 @@ calls = Table(
     Column("id", Uuid, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("case_code", Text, ForeignKey("cases.code"), nullable=False),
+    Column("claim", Uuid, ForeignKey("claims.id")),
     Column("reason", Text, nullable=False),
     Column("at", Instant, nullable=False),
     Column("done_at", Instant),

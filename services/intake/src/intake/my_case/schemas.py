@@ -82,6 +82,9 @@ class Seen(BaseModel):
     times: int
     first_at: datetime
     last_at: datetime
+    by_a_cell: bool = Field(
+        description="a place of treatment looked: without parts, it asked whether she is known there"
+    )
 
 
 class Unaccounted(BaseModel):

@@ -24,7 +24,7 @@ Disclosure = Annotated[UUID, Path(description="the disclosure's id")]
 @router.post(
     "/v1/cases/{case}/disclosures",
     status_code=201,
-    response_model=schemas.DisclosureShown,
+    response_model=schemas.DisclosureTold,
     responses=problems(404, 409),
 )
 async def ask_for_disclosure(
@@ -32,13 +32,13 @@ async def ask_for_disclosure(
 ) -> Response:
     """Ask for a disclosure on a court's order or a statutory duty. It grants nothing until a second person approves."""
 
-    async def effect(session: AsyncSession) -> Created[schemas.DisclosureShown]:
+    async def effect(session: AsyncSession) -> Created[schemas.DisclosureTold]:
         asked = await disclosures.ask(session, principal, case, body, desk.now, desk.instruments)
         return Created(f"/v1/cases/{case}/disclosures/{asked.disclosure}", asked)
 
-    async def rebuild(session: AsyncSession, location: str) -> schemas.DisclosureShown:
+    async def rebuild(session: AsyncSession, location: str) -> schemas.DisclosureTold:
         disclosure = UUID(location.rsplit("/", 1)[-1])
-        return await disclosures.asked(session, principal, case, disclosure, desk.now, desk.instruments)
+        return await disclosures.asked(session, principal, case, disclosure, desk.now)
 
     return await create(request, desk.database, desk.instruments.macs, by_name(principal), key, effect, rebuild)
 
@@ -53,19 +53,19 @@ async def read_disclosures(case: CaseCode, principal: Reader, desk: AtDesk) -> s
 
 @router.post(
     "/v1/cases/{case}/disclosures/{disclosure}/approval",
-    response_model=schemas.DisclosureShown,
+    response_model=schemas.DisclosureTold,
     responses=problems(404, 409),
 )
 async def approve_disclosure(
     case: CaseCode, disclosure: Disclosure, principal: Supervisor, session: Supervising, desk: AtDesk
-) -> schemas.DisclosureShown:
+) -> schemas.DisclosureTold:
     """Approve what somebody of another role and unit asked for; effective at once. Needs no key, may be repeated."""
     return await decisions.approve(session, principal, case, disclosure, desk.now, desk.instruments)
 
 
 @router.post(
     "/v1/cases/{case}/disclosures/{disclosure}/refusal",
-    response_model=schemas.DisclosureShown,
+    response_model=schemas.DisclosureTold,
     responses=problems(404, 409),
 )
 async def refuse_disclosure(
@@ -75,6 +75,6 @@ async def refuse_disclosure(
     principal: Supervisor,
     session: Supervising,
     desk: AtDesk,
-) -> schemas.DisclosureShown:
+) -> schemas.DisclosureTold:
     """Refuse what somebody of another role and unit asked for, and say why. Needs no key, may be repeated."""
     return await decisions.refuse(session, principal, case, disclosure, body, desk.now, desk.instruments)

@@ -48,11 +48,12 @@ async def read_disclosure(
 async def secret_disclosures(
     session: AsyncSession, access: Access, tenant: str, case: str, now: datetime
 ) -> Sequence[AnyRow]:
-    """A case's disclosures of which she is not told at `now`, whatever became of them."""
+    """A case's approved disclosures of which she is not told at `now`, whether or not they have ended."""
     statement = _with_decision().where(
         outside_disclosures.c.tenant == tenant,
         outside_disclosures.c.case_code == case,
         outside_disclosures.c.secret_until > now,
+        outside_decisions.c.decision == "approved",
         own_only(access),
     )
     return (await session.execute(statement)).all()

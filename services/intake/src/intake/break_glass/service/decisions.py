@@ -39,7 +39,7 @@ async def approve(
     disclosure: UUID,
     now: datetime,
     instruments: Instruments,
-) -> schemas.DisclosureShown:
+) -> schemas.DisclosureTold:
     """The second person's yes: the grant is effective with this transaction. Said again by the same person it changes
     nothing. Raises NotFound, SecondPersonNeeded, AlreadyDecided, DisclosureLapsed, UnknownRecipient.
     """
@@ -65,7 +65,7 @@ async def approve(
         minter = instruments.minter()
         plan_all(changes, case, setting_of(case, minter, instruments, now))
         await save(session, case, changes, minter, instruments, now)
-    return await again(session, principal, case.tenant, code, disclosure, now, instruments)
+    return await again(session, principal, case.tenant, code, disclosure, now)
 
 
 async def refuse(
@@ -76,7 +76,7 @@ async def refuse(
     body: schemas.NewRefusal,
     now: datetime,
     instruments: Instruments,
-) -> schemas.DisclosureShown:
+) -> schemas.DisclosureTold:
     """The second person's no, with its reason. Raises what `approve` raises."""
     case = await cases.lock_case(session, principal.cells, code)
     if case is None:
@@ -86,7 +86,7 @@ async def refuse(
         reason = body.reason.encode()
         decision = decision_row(row, "refused", now, instruments, principal=principal, reason=reason)
         await enter_decision(session, row, decision, reason, now, instruments)
-    return await again(session, principal, case.tenant, code, disclosure, now, instruments)
+    return await again(session, principal, case.tenant, code, disclosure, now)
 
 
 def decision_row(

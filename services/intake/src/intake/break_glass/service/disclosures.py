@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -35,7 +35,7 @@ async def ask(
     body: schemas.NewDisclosure,
     now: datetime,
     instruments: Instruments,
-) -> schemas.DisclosureShown:
+) -> schemas.DisclosureTold:
     """Puts on record what is asked for; it grants nothing, and sends nothing.
 
     Raises CannotAsk, NotFound, UnknownRecipient, InvalidInput for an end or a review that is over or too far ahead, and
@@ -76,7 +76,7 @@ async def ask(
     texts = {"reference_sealed": reference, "secrecy_sealed": secrecy}
     statement = DISCLOSURES.statement("disclosure_asked", code, now, row, texts)
     await ledger.enter(session, [statement], instruments.at_rest, instruments.randomness)
-    return await again(session, principal, case.tenant, code, disclosure_id, now, instruments)
+    return await again(session, principal, case.tenant, code, disclosure_id, now)
 
 
 async def show_all(
@@ -88,13 +88,13 @@ async def show_all(
 
 
 async def asked(
-    session: AsyncSession, principal: Principal, code: str, disclosure: UUID, now: datetime, instruments: Instruments
-) -> schemas.DisclosureShown:
+    session: AsyncSession, principal: Principal, code: str, disclosure: UUID, now: datetime
+) -> schemas.DisclosureTold:
     """The answer to the request that asked for it, made anew. Raises NotFound."""
     tenant = await cases.tenant_of(session, own(principal), principal.cells, code)
     if tenant is None:
         raise NotFound
-    return await again(session, principal, tenant, code, disclosure, now, instruments)
+    return await again(session, principal, tenant, code, disclosure, now)
 
 
 def _check_terms(body: schemas.NewDisclosure, now: datetime, instruments: Instruments) -> None:
@@ -123,23 +123,38 @@ async def again(
     code: str,
     disclosure: UUID,
     now: datetime,
-    instruments: Instruments,
-) -> schemas.DisclosureShown:
-    """A disclosure as it stands. Raises NotFound."""
+) -> schemas.DisclosureTold:
+    """Where a disclosure stands; it leaves no look, so that it opens nothing (law 6). Raises NotFound."""
     row = await disclosures.read_disclosure(session, own(principal), tenant, code, disclosure)
     if row is None:
         raise NotFound
-    return shown(row, now, instruments)
+    return schemas.DisclosureTold(
+        disclosure=row.id,
+        case=row.case_code,
+        state=_state(row, now),
+        agency=Agency(row.agency),
+        organisation=row.organisation,
+        categories=tuple(Category(each) for each in row.categories),
+        expires_at=row.expires_at,
+        asked_at=row.asked_at,
+        lapses_at=row.lapses_at,
+        decided_at=row.decided_at,
+        consent=row.consent,
+    )
+
+
+def _state(row: AnyRow, now: datetime) -> Literal["asked", "approved", "refused", "lapsed"]:
+    state: Literal["asked", "approved", "refused", "lapsed"] | None = row.decision
+    return state or ("lapsed" if row.lapses_at <= now else "asked")
 
 
 def shown(row: AnyRow, now: datetime, instruments: Instruments) -> schemas.DisclosureShown:
     """A disclosure with what was decided, opened."""
-    state = row.decision or ("lapsed" if row.lapses_at <= now else "asked")
     secret = opened(row.secrecy_sealed, DISCLOSURES, row.id, "secrecy_sealed", instruments)
     return schemas.DisclosureShown(
         disclosure=row.id,
         case=row.case_code,
-        state=state,
+        state=_state(row, now),
         agency=Agency(row.agency),
         organisation=row.organisation,
         categories=tuple(Category(each) for each in row.categories),

@@ -48,6 +48,7 @@ TABLES = (
         position bigint GENERATED ALWAYS AS IDENTITY,
         tenant text NOT NULL,
         case_code text NOT NULL REFERENCES cases,
+        claim uuid REFERENCES claims,
         reason text NOT NULL,
         at timestamptz NOT NULL,
         done_at timestamptz,

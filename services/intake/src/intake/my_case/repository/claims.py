@@ -41,6 +41,12 @@ async def read_claim(session: AsyncSession, tenants: Collection[str], case: str)
     return (await session.execute(statement)).one_or_none()
 
 
+async def read_claim_of(session: AsyncSession, tenants: Collection[str], claim: UUID | None) -> AnyRow | None:
+    """A claim by its id, live or ended."""
+    statement = select(claims).where(claims.c.tenant.in_(tenants), claims.c.id == claim)
+    return (await session.execute(statement)).one_or_none()
+
+
 async def last_ended(session: AsyncSession, tenants: Collection[str], case: str) -> datetime | None:
     """When the case's last claim ended, None if it never had one."""
     statement = select(func.max(claims.c.ended_at)).where(claims.c.tenant.in_(tenants), claims.c.case_code == case)

@@ -47,6 +47,7 @@ class Names:
                     times=each.times,
                     first_at=each.first_at,
                     last_at=each.last_at,
+                    by_a_cell=each.agency is Agency.INTAKE,
                 )
                 for each in reversed(found.looked)
             ),

@@ -44,7 +44,14 @@ async def take_back_from_afar(
             changes = Changes()
             await claims.add_call(
                 session,
-                {"id": call, "tenant": case.tenant, "case_code": case.code, "reason": REASON, "at": now},
+                {
+                    "id": call,
+                    "tenant": case.tenant,
+                    "case_code": case.code,
+                    "claim": claim.id,
+                    "reason": REASON,
+                    "at": now,
+                },
             )
             await claims.add_afar(session, list(_rows(case, call, taken, now, tools)))
             changes.timeline.append(entry(now, REASON, call=str(call)))

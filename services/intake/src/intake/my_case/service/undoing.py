@@ -39,14 +39,17 @@ async def undo(
 async def _say_the_word(
     database: Database, principal: Principal, case: str, body: schemas.Undo, now: datetime, tools: Tools
 ) -> None:
-    """As a sign-in does: the try is on record first, then compared, then settled."""
+    """As a sign-in does: the try is on record first, then compared, then settled. Tries count by case and day."""
     async with tools.cells_turns.turn():
         async with database.transaction(principal.tenants) as session:
-            claim = await claims.read_claim(session, principal.tenants, case)
             call = await claims.find_call(session, principal.tenants, body.call)
-            if claim is None or call is None or call.case_code != case:
+            if call is None or call.case_code != case:
                 raise NotFound
-            digest = tools.instruments.macs.mac("code word", claim.id.bytes)
+            # The word that she had chosen when it was taken back: a newer claim's could be anybody's at the cell.
+            claim = await claims.read_claim_of(session, principal.tenants, call.claim)
+            if claim is None or claim.case_code != case:
+                raise NotFound
+            digest = tools.instruments.macs.mac("code word", case.encode())
             await sign_ins.hold_claim(session, digest)
             form = tools.instruments.randomness(16)
             attempt = await sign_ins.add_attempt(session, digest, form, day_of(now), now, up_to=MISSES_A_DAY)
