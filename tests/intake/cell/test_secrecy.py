@@ -110,6 +110,8 @@ async def test_what_was_hers_before_an_approved_order_stays_hers(world: World, e
     claim = await issue(world, case)
     await tell(world, referrals[POLICE], look(datetime.now(UTC), INCIDENT), look(datetime.now(UTC)))
     await take_back(world, claim)
+    # Under a lease that ran on: before the approval nothing is hidden, whatever it rested on.
+    await tell(world, referrals[POLICE], look(datetime.now(UTC), INCIDENT))
     confirmed = TombstoneConfirmed(
         referral=referrals[POLICE], category="incident", epoch=1, confirmed_at=datetime.now(UTC)
     )
