@@ -93,7 +93,7 @@ GUARDS = (
     Guard(
         "lease accounted for",
         "services/intake/src/intake/service/sweeps.py",
-        '    settled += await _each(database, "looks", unaccounted, unlooked)\n',
+        '    settled += await each(database, "looks", unaccounted, unlooked)\n',
         "",
         "tests/intake/cell/test_unaccounted.py",
         "test_a_lease_without_a_look_is_an_alarm_once",
