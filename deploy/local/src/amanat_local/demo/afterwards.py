@@ -19,6 +19,9 @@ from amanat_local.demo.telling import Teller
 PIN, DURESS = "481516", "902375"
 PARTNER = {"agency": "legal-aid", "organisation": "partner-hamdam"}
 WITNESSES = 3
+LOOKING = {"station-saddar", "lab-karachi", "partner-hamdam"}
+TOLD_WITHIN_S = 60.0
+"""DESIGN.md, "Looks"."""
 
 
 class Afterwards:
@@ -41,6 +44,8 @@ class Afterwards:
     def her_own_page(self, case: dict[str, Any]) -> None:
         """A claim at the cell; a sign-in, an impostor, and a withdrawal from afar."""
         self.teller.chapter("11. On her own page she sees who looked, and takes all back from the partner, from home")
+        with self.teller.timed("until the agencies had told of their looks, which they do each minute at the latest"):
+            self.desk.until(f"/v1/cases/{case['case']}", _is_looked_at, "who looked", within_s=TOLD_WITHIN_S)
         chosen = {"pin": PIN, "duress_pin": DURESS, "code_word": "blue heron", "language": "ur"}
         code = self._made(self.desk.post(f"/v1/cases/{case['case']}/claim", chosen))["code"]
         opened = self._hers("sign-ins", code=code, pin=PIN)
@@ -112,3 +117,8 @@ def _is_newer(before: str | None, answer: httpx.Response) -> bool:
     """Whether it is another checkpoint, and all others have cosigned it."""
     found = answer.json()
     return found.get("note") not in {None, before} and len(found["cosignatures"]) == WITNESSES
+
+
+def _is_looked_at(case: httpx.Response) -> bool:
+    """Whether all three offices have told of a look at it."""
+    return {each["organisation"] for each in case.json()["looks"]} >= LOOKING

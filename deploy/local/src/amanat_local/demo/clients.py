@@ -55,15 +55,17 @@ class Client:
         """DELETE with this client's token."""
         return self._send("DELETE", path, None, {}, False)
 
-    def until(self, path: str, good: Callable[[httpx.Response], bool], what: str) -> httpx.Response:
+    def until(
+        self, path: str, good: Callable[[httpx.Response], bool], what: str, within_s: float = WAIT_S
+    ) -> httpx.Response:
         """Asks again, ever more slowly, until the answer is good. Raises NotAsTold after a while."""
-        deadline, pause = time.monotonic() + WAIT_S, 0.02
+        deadline, pause = time.monotonic() + within_s, 0.02
         while True:
             answer = self.get(path, quiet=True)
             if good(answer):
                 return answer
             if time.monotonic() > deadline:
-                raise NotAsTold(f"{what}: not within {WAIT_S:.0f} s (last status {answer.status_code})")
+                raise NotAsTold(f"{what}: not within {within_s:.0f} s (last status {answer.status_code})")
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
 
