@@ -14,7 +14,6 @@ from amanat.consent import own
 from amanat.contracts.records import RECORDS, Person, Record
 from amanat.errors import PreconditionFailed
 from amanat.inputs import invalid_input
-from amanat.looks import look
 from amanat.looks import record as record_looks
 from amanat.principal import Principal
 from intake import schemas
@@ -137,17 +136,14 @@ async def search(
     kept = {code: await cases.tenant_of(session, own(principal), principal.cells, code) for code in found}
     nothing = instruments.macs.refusal(b"".join(sorted(digests)).hex())
     looks = [
-        look(
+        instruments.look(
             principal,
-            look_id=instruments.new_id(),
             tenant=kept.get(code) or principal.organisation,
-            referral=code,
+            code=code,
             refused=nothing,
             purpose=PURPOSE,
             categories=(Category.IDENTITY,),
             at=now,
-            at_rest=instruments.at_rest,
-            randomness=instruments.randomness,
         )
         for code in found or ("",)
     ]

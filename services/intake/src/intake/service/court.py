@@ -26,7 +26,7 @@ from amanat.errors import NotFound
 from amanat.ledger.entries import instant
 from amanat.ledger.known import Ledgers
 from amanat.ledger.proofs import witnessed
-from amanat.looks import fetch, look
+from amanat.looks import fetch
 from amanat.principal import Principal
 from intake.errors import BundleChanged, BundlesUnavailable, NothingWitnessed
 from intake.repository import cases, consents, court
@@ -91,17 +91,13 @@ async def look_at(database: Database, principal: Principal, code: str, now: date
     rows = await fetch(
         database,
         tenants=principal.tenants,
-        look=look(
+        look=instruments.look(
             principal,
-            look_id=instruments.new_id(),
             tenant=await keeper(database, principal, code),
-            referral=code,
-            refused=instruments.macs.refusal(code),
+            code=code,
             purpose=PURPOSE,
             categories=_SHOWN,
             at=now,
-            at_rest=instruments.at_rest,
-            randomness=instruments.randomness,
         ),
         statement=court.case_statement(own(principal), principal.tenants, code),
     )

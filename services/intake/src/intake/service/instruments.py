@@ -1,8 +1,8 @@
 """What use cases need besides a session: keys, directory, rules, randomness. Passed in, never reached for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -10,12 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from amanat.at_rest import AtRest, BlindIndex, Macs
-from amanat.categories import Agency
+from amanat.categories import Agency, Category
 from amanat.clocks import ClockRules
 from amanat.consent import AgeRules
 from amanat.directory import Directory
 from amanat.kek import KekPublic, RequestSecret
+from amanat.looks import Look, look
 from amanat.notes import NoteSigner
+from amanat.principal import Principal
 from intake.service.setting import Minter
 from intake.settings import CellSettings
 
@@ -73,6 +75,32 @@ class Instruments:
     def minter(self) -> Minter:
         """For one request: the secret is made, and sealed, only when a key is minted."""
         return Minter(lambda: RequestSecret.new(self.kek, self.randomness), self.randomness)
+
+    def look(
+        self,
+        principal: Principal,
+        *,
+        tenant: str,
+        code: str,
+        purpose: str,
+        categories: Collection[Category],
+        at: datetime,
+        refused: bytes | None = None,
+        look_id: UUID | None = None,
+    ) -> Look:
+        """A look at a case on the record of the cell `tenant`; `refused` stands for what was asked, if not the code."""
+        return look(
+            principal,
+            look_id=look_id or self.new_id(),
+            tenant=tenant,
+            referral=code,
+            refused=self.macs.refusal(code) if refused is None else refused,
+            purpose=purpose,
+            categories=categories,
+            at=at,
+            at_rest=self.at_rest,
+            randomness=self.randomness,
+        )
 
     def lease_of(self, agency: Agency) -> float:
         """How long a lease of this agency lasts, in seconds."""

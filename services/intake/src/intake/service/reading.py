@@ -14,7 +14,7 @@ from amanat.consent import own
 from amanat.contracts.records import RECORDS
 from amanat.db import Database
 from amanat.errors import NotFound
-from amanat.looks import fetch, look
+from amanat.looks import fetch
 from amanat.principal import Principal
 from intake import schemas
 from intake.repository import cases, consents, custody, looks
@@ -33,17 +33,13 @@ async def look_at_case(
     rows = await fetch(
         database,
         tenants=principal.tenants,
-        look=look(
+        look=instruments.look(
             principal,
-            look_id=instruments.new_id(),
             tenant=await keeper(database, principal, code),
-            referral=code,
-            refused=instruments.macs.refusal(code),
+            code=code,
             purpose=PURPOSE,
             categories=PERSONAL,
             at=now,
-            at_rest=instruments.at_rest,
-            randomness=instruments.randomness,
         ),
         statement=cases.case_statement(own(principal), principal.tenants, code),
     )

@@ -21,7 +21,7 @@ from amanat.consent import own
 from amanat.contracts.records import RECORDS, project
 from amanat.db import Database, narrow
 from amanat.errors import NotFound, Refused
-from amanat.looks import Look, fetch_within, look
+from amanat.looks import Look, fetch_within
 from amanat.looks import record as record_looks
 from amanat.principal import Principal
 from intake.break_glass import schemas
@@ -233,17 +233,14 @@ def _look_of(
     instruments: Instruments,
 ) -> Look:
     tenant, code = place or (principal.organisation, asked)
-    return look(
+    return instruments.look(
         principal,
-        look_id=instruments.new_id(),
         tenant=tenant,
-        referral=code,
+        code=code,
         refused=instruments.macs.refusal(asked),
         purpose=PURPOSE,
         categories=frozenset(categories) & PERSONAL,
         at=now,
-        at_rest=instruments.at_rest,
-        randomness=instruments.randomness,
     )
 
 

@@ -12,7 +12,7 @@ from amanat.categories import Category
 from amanat.consent import own
 from amanat.db import AnyRow, Database
 from amanat.errors import NotFound
-from amanat.looks import fetch, look
+from amanat.looks import fetch
 from amanat.principal import Principal
 from intake.break_glass import schemas
 from intake.break_glass.errors import AlreadyReviewed, AnotherPersonReviews
@@ -65,17 +65,14 @@ async def look_at_review(
     rows = await fetch(
         database,
         tenants=principal.cells,
-        look=look(
+        look=instruments.look(
             principal,
-            look_id=instruments.new_id(),
             tenant=principal.organisation if found is None else found.tenant,
-            referral=str(emergency) if found is None else found.case_code,
+            code=str(emergency) if found is None else found.case_code,
             refused=instruments.macs.refusal(str(emergency)),
             purpose=PURPOSE,
             categories=(Category.CARE,),
             at=now,
-            at_rest=instruments.at_rest,
-            randomness=instruments.randomness,
         ),
         statement=emergencies.review_statement(access, principal.cells, emergency),
     )

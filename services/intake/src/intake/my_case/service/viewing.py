@@ -9,7 +9,7 @@ from amanat.categories import Agency, Category
 from amanat.consent import Access, Grant, ended, ends_at, fold, missing_deciders, own
 from amanat.db import AnyRow, Database
 from amanat.errors import NotFound
-from amanat.looks import fetch, look
+from amanat.looks import fetch
 from intake.break_glass.service.secrecy import secret_consents
 from intake.my_case import schemas
 from intake.my_case.repository import claims
@@ -37,17 +37,14 @@ async def view(database: Database, claim: Claim, language: Language, now: dateti
     rows = await fetch(
         database,
         tenants=she.tenants,
-        look=look(
+        look=instruments.look(
             she,
             look_id=look_id,
             tenant=claim.tenant,
-            referral=claim.case,
-            refused=instruments.macs.refusal(claim.case),
+            code=claim.case,
             purpose=PURPOSE,
             categories=(),
             at=now,
-            at_rest=instruments.at_rest,
-            randomness=instruments.randomness,
         ),
         statement=claims.claim_statement(access, claim.tenant, claim.id),
     )
