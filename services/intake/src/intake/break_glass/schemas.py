@@ -159,28 +159,17 @@ class DisclosureTold(BaseModel):
     consent: UUID | None
 
 
-class DisclosureShown(BaseModel):
+class DisclosureShown(DisclosureTold):
     """One disclosure outside, and where it stands. An approved one is a consent of its own, which ends with it."""
 
-    disclosure: UUID
-    case: str
-    state: Literal["asked", "approved", "refused", "lapsed"]
-    agency: Agency
-    organisation: str
-    categories: tuple[Category, ...]
     basis: str
     reference: str
-    expires_at: datetime
     secrecy: SecrecyShown | None
-    asked_at: datetime
     asked_by: str
     asked_by_unit: str
-    lapses_at: datetime
-    decided_at: datetime | None
     decided_by: str | None
     decided_by_unit: str | None
     reason: str | None
-    consent: UUID | None
 
 
 class DisclosuresShown(BaseModel):

@@ -128,6 +128,10 @@ async def again(
     row = await disclosures.read_disclosure(session, own(principal), tenant, code, disclosure)
     if row is None:
         raise NotFound
+    return _told(row, now)
+
+
+def _told(row: AnyRow, now: datetime) -> schemas.DisclosureTold:
     return schemas.DisclosureTold(
         disclosure=row.id,
         case=row.case_code,
@@ -152,27 +156,17 @@ def shown(row: AnyRow, now: datetime, instruments: Instruments) -> schemas.Discl
     """A disclosure with what was decided, opened."""
     secret = opened(row.secrecy_sealed, DISCLOSURES, row.id, "secrecy_sealed", instruments)
     return schemas.DisclosureShown(
-        disclosure=row.id,
-        case=row.case_code,
-        state=_state(row, now),
-        agency=Agency(row.agency),
-        organisation=row.organisation,
-        categories=tuple(Category(each) for each in row.categories),
+        **_told(row, now).model_dump(),
         basis=row.basis,
         reference=opened(row.reference_sealed, DISCLOSURES, row.id, "reference_sealed", instruments) or "",
-        expires_at=row.expires_at,
         secrecy=None
         if secret is None
         else schemas.SecrecyShown(reference=secret, review_at=row.secret_until, in_force=row.secret_until > now),
-        asked_at=row.asked_at,
         asked_by=row.subject,
         asked_by_unit=row.unit,
-        lapses_at=row.lapses_at,
-        decided_at=row.decided_at,
         decided_by=row.decided_by,
         decided_by_unit=row.decided_by_unit,
         reason=opened(row.reason_sealed, DECISIONS, row.decision_id, "reason_sealed", instruments),
-        consent=row.consent,
     )
 
 
