@@ -7,6 +7,7 @@ import pytest
 
 REAL = os.environ.get("AMANAT_STACK") == "real"
 FULL = bool(os.environ.get("AMANAT_FULL"))
+_FULL_SECONDS = 3600
 _LEFT_OUT = pytest.StashKey[dict[str, int]]()
 _TOOLS = {"java": "openjdk-17-jre-headless", "mvn": "maven"}
 
@@ -33,6 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             why = "tests that need Apache Kafka and Keycloak: make test STACK=real"
         if why is None:
             kept.append(item)
+            if item.get_closest_marker("full"):
+                item.add_marker(pytest.mark.timeout(_FULL_SECONDS))
         else:
             out.append(item)
             counts[why] = counts.get(why, 0) + 1

@@ -18,6 +18,7 @@ import httpx
 from amanat.boottime import boottime as real_boottime
 from amanat.lease_wire import MAX_ITEMS, Ask, GateAway, GateRefused, Lease, LeasedKey, read_answer, request_body
 from amanat.service_token import TokenUnavailable
+from amanat.waiting import ended
 
 __all__ = ["GateAway", "GateRefused", "Lease", "LeaseClient", "LeasedKey"]
 
@@ -90,9 +91,7 @@ class LeaseClient:
     async def aclose(self) -> None:
         """Forgets every key; who still waits gets GateAway. `http` stays open: it is the caller's."""
         flights = list(self._flights)
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        await ended(flights)
         self._flights.clear()  # those cancelled before their first step
         _fail(self._waiting.values(), GateAway("this service is stopping"))
         self._waiting.clear()

@@ -26,6 +26,7 @@ from amanat.db import Database, is_transient
 from amanat.kafka import Outgoing, Published
 from amanat.outbox import WITHDRAWN
 from amanat.tables import outbox, relay_lease
+from amanat.waiting import waited
 
 POLL_S = 0.25
 LEASE_S = 6.0
@@ -206,8 +207,7 @@ class Relay:
     async def _wait(self, stop: asyncio.Event, seconds: float) -> None:
         # A stop is noticed a quarter of a second later; a notification at once.
         if not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), seconds)
+            await waited(self._woken, seconds)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

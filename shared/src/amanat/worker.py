@@ -23,6 +23,7 @@ import uvicorn
 from prometheus_client import Counter, generate_latest
 
 from amanat.db import is_transient
+from amanat.waiting import ended, waited
 
 _FAILED = Counter("amanat_background_failed_total", "Runs of a periodic task that failed", ["task", "error"])
 _log = structlog.get_logger(__name__)
@@ -75,8 +76,7 @@ class Every:
                 _log.warning("background_failed", task=self.name, error=type(error).__name__)
                 if failed >= self._fails_for:
                     raise
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._seconds)
+            await waited(stop, self._seconds)
 
 
 class Timetable:
@@ -95,7 +95,7 @@ class Timetable:
         """Raises what `function` raises, unless it is transient."""
         while not stop.is_set():
             due = (time.time() // self._seconds + 1) * self._seconds
-            if await _told(stop, due - time.time()):
+            if await waited(stop, due - time.time()):
                 return
             while time.time() < due + self._seconds:
                 try:
@@ -105,15 +105,8 @@ class Timetable:
                     if not is_transient(error):
                         raise
                     _log.warning("background_failed", task=self.name, error=type(error).__name__)
-                if await _told(stop, 1.0):
+                if await waited(stop, 1.0):
                     return
-
-
-async def _told(stop: asyncio.Event, seconds: float) -> bool:
-    """Waits so long; whether the stop came meanwhile."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), max(seconds, 0.0))
-    return stop.is_set()
 
 
 class Listener:
@@ -201,7 +194,7 @@ async def run_worker(
     _, late = await asyncio.wait(running, timeout=drain_seconds)
     for task in late:
         _log.warning("task_cancelled", task=task.get_name())
-        task.cancel()
+    await ended(late)
     for task, outcome in zip(running, await asyncio.gather(*running, return_exceptions=True), strict=True):
         if isinstance(outcome, Exception):
             died = True

@@ -239,6 +239,25 @@ async def test_waiting_without_lag_is_no_stall(kafka: Kafka, topic: str, group: 
         assert not idle.task.done()
 
 
+async def test_a_stop_that_meets_the_answer_about_the_lag_is_not_lost(
+    kafka: Kafka, topic: str, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[AIOKafkaConsumer] = []
+
+    async def met_by_its_result(client: AIOKafkaConsumer, partitions: object) -> dict[object, int]:
+        asked.append(client)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if len(asked) > 1:
+                raise
+        return {}
+
+    monkeypatch.setattr(AIOKafkaConsumer, "end_offsets", met_by_its_result)
+    async with asyncio.timeout(30), Group(kafka, topic, group, stall_seconds=0.4):
+        await until(lambda: bool(asked))
+
+
 async def test_a_broker_that_is_away_is_waited_for(group: str) -> None:
     async with Group(Kafka("127.0.0.1:1"), "disclosures.x", group, stall_seconds=1) as waiting:
         await asyncio.sleep(2)

@@ -55,15 +55,17 @@ class Stoppable(Protocol):
 async def stopped(client: Stoppable) -> None:
     """Closes a client's connections, in whatever state it is, within a few seconds."""
     with contextlib.suppress(*BROKEN):
-        await asyncio.wait_for(_stop(client), _STOP_S)
+        async with asyncio.timeout(_STOP_S):
+            await _stop(client)
 
 
 async def _stop(client: Stoppable) -> None:
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
     try:
         await client.stop()
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if task is None or task.cancelling() > before:
             raise
         # Nobody cancelled us: a consumer that ends within a fetch stumbles over the fetch that it cancelled itself, and
         # leaves its connections open.

@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge
 
 from amanat.kafka.access import BROKEN, KafkaAccess, access, stopped
 from amanat.received import Received, received
+from amanat.waiting import ended, waited
 
 _CONSUMED = Counter("amanat_consumed_total", "Events taken from Kafka and settled", ["group"])
 _RETRIED = Counter("amanat_batch_retried_total", "Batches that were tried again", ["group", "error"])
@@ -78,13 +79,10 @@ class Consumer:
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            watch.cancel()
-            if not work.done():
-                work.cancel()
-            ended = await asyncio.gather(work, watch, return_exceptions=True)
-        for outcome in ended:
-            if isinstance(outcome, Exception):
-                raise outcome
+            await ended([work, watch])
+        for task in (work, watch):
+            if not task.cancelled():
+                task.result()
 
     async def _work(self, stop: asyncio.Event) -> None:
         wait = _SHORTEST_WAIT_S
@@ -96,13 +94,14 @@ class Consumer:
                 _log.warning("consumer_reconnects", group=self._group, error=type(error).__name__)
             if asyncio.get_running_loop().time() - began > _START_S:
                 wait = _SHORTEST_WAIT_S
-            await _pause(stop, wait)
+            await waited(stop, wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
 
     async def _connected(self, stop: asyncio.Event) -> None:
         client = self._new()
         try:
-            await asyncio.wait_for(client.start(), _START_S)
+            async with asyncio.timeout(_START_S):
+                await client.start()
             self._client = client
             self._progressed()
             while not stop.is_set():
@@ -145,7 +144,7 @@ class Consumer:
                     _log.warning("batch_retried", group=self._group, events=len(batch), error=type(error).__name__)
                     if stop.is_set():
                         return False
-                    await _pause(stop, wait)
+                    await waited(stop, wait)
                     wait = min(2 * wait, _LONGEST_WAIT_S)
                 else:
                     _CONSUMED.labels(self._group).inc(len(batch))
@@ -159,7 +158,8 @@ class Consumer:
     ) -> None:
         offsets = {partition: records[-1].offset + 1 for partition, records in fetched.items()}
         try:
-            await asyncio.wait_for(client.commit(offsets), _ASK_S)
+            async with asyncio.timeout(_ASK_S):
+                await client.commit(offsets)
         except (*BROKEN, IllegalStateError) as error:
             # The effects are committed; at worst the events come again and the inbox knows them.
             _log.warning("offsets_not_committed", group=self._group, error=type(error).__name__)
@@ -192,10 +192,11 @@ class Consumer:
 
 async def _behind(client: AIOKafkaConsumer) -> int | None:
     try:
-        ends = await asyncio.wait_for(client.end_offsets(client.assignment()), _ASK_S)
-        lag = 0
-        for partition, end in ends.items():
-            lag += max(0, end - await asyncio.wait_for(client.position(partition), _ASK_S))
+        async with asyncio.timeout(_ASK_S):
+            ends = await client.end_offsets(client.assignment())
+            lag = 0
+            for partition, end in ends.items():
+                lag += max(0, end - await client.position(partition))
     except (*BROKEN, IllegalStateError, ConsumerStoppedError):
         return None
     return lag
@@ -211,10 +212,3 @@ def _received(record: ConsumerRecord) -> Received:
         headers=record.headers,
         body=record.value,
     )
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

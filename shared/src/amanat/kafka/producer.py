@@ -114,7 +114,8 @@ class Producer:
                 max_request_size=8 * _BATCH_BYTES,
             )
             try:
-                await asyncio.wait_for(client.start(), SEND_S)
+                async with asyncio.timeout(SEND_S):
+                    await client.start()
             except BaseException:
                 await stopped(client)
                 raise
@@ -123,7 +124,8 @@ class Producer:
 
     async def _topic(self, client: AIOKafkaProducer, topic: str, rows: list[Outgoing], outcome: Published) -> None:
         try:
-            known = sorted(await asyncio.wait_for(client.partitions_for(topic), SEND_S))
+            async with asyncio.timeout(SEND_S):
+                known = sorted(await client.partitions_for(topic))
         except BROKEN as error:
             self._failed(topic, error, outcome)
             return
@@ -150,8 +152,9 @@ class Producer:
                 return
             batch.close()
             try:
-                acknowledged = await asyncio.wait_for(client.send_batch(batch, topic, partition=partition), SEND_S)
-                await asyncio.wait_for(acknowledged, SEND_S)
+                async with asyncio.timeout(SEND_S):
+                    acknowledged = await client.send_batch(batch, topic, partition=partition)
+                    await acknowledged
             except _OF_THE_RECORD as error:
                 if len(packed) == 1:
                     self._refused(packed[0], error, outcome)
