@@ -254,6 +254,7 @@ async def test_a_stop_that_meets_the_answer_about_the_lag_is_not_lost(
         return {}
 
     monkeypatch.setattr(AIOKafkaConsumer, "end_offsets", met_by_its_result)
+    monkeypatch.setattr("amanat.waiting._AGAIN_S", 0.5)
     async with asyncio.timeout(30), Group(kafka, topic, group, stall_seconds=0.4):
         await until(lambda: bool(asked))
 
