@@ -132,13 +132,41 @@ async def test_two_views_shown_to_two_services_are_seen_by_both(world: World) ->
     world[LEGAL].sql("TRUNCATE witness_states, witnessed")
     await world[LEGAL].hear(world.event(f"checkpoints.{POLICE}", lie.type, lie.body()), world.now)
     await world.deliver()
-    world.now += timedelta(seconds=3 * EVERY_S)
+    await world.tick()
     for service in SERVICES:
         await world[service].watch(world.now)
     alarms = await world.all_alarms()
     assert ("shown_to_another", POLICE) in alarms[FORENSICS]
     assert ("shown_to_another", POLICE) in alarms[LEGAL]
-    assert ("not_ours", POLICE) in alarms[POLICE]
+    world.now += timedelta(seconds=2 * EVERY_S)
+    await world[POLICE].watch(world.now)
+    assert ("not_ours", POLICE) in (await world.all_alarms())[POLICE]
+
+
+async def test_two_views_that_both_go_on_from_one_history_are_seen_at_the_next_checkpoint(world: World) -> None:
+    await _history(world)
+    police = world[POLICE]
+    await police.append(1)
+    await world.tick(POLICE, deliver=False)
+    for row in await police.sent():
+        await world.tell([FORENSICS], row)
+    # The same instant again, with another last entry, for the other witness alone: to it, all is consistent.
+    police.sql(
+        "DELETE FROM ledger_checkpoints WHERE size = 51",
+        "DELETE FROM ledger_nodes WHERE level > 0",
+        "DELETE FROM ledger_entries WHERE id = (SELECT entry FROM ledger_leaves WHERE position = 50)",
+        "DELETE FROM ledger_leaves WHERE position = 50",
+    )
+    await police.append(1)
+    await police.publish(world.now)
+    for row in await police.sent():
+        await world.tell([LEGAL], row)
+    await world.deliver()
+    await world[LEGAL].watch(world.now)
+    assert await world[LEGAL].alarms() == []
+    await world.tick()
+    await world[LEGAL].watch(world.now)
+    assert ("shown_to_another", POLICE) in await world[LEGAL].alarms()
 
 
 async def test_a_fork_stops_cosigning_until_an_operator_says_why(world: World) -> None:

@@ -28,6 +28,9 @@ from amanat.tables import cosignatures, ledger_checkpoints, proof_parts, witness
 
 SILENT_AFTER = 2.5
 """Intervals without a checkpoint before it is an alarm."""
+BEHIND = 0.5
+"""Intervals: what was cosigned so long before a ledger's newest checkpoint must have come here before that one did. As
+much as clocks of two services may differ."""
 TOPIC = "checkpoints."
 JUDGED_AT_ONCE = 200
 _COSIGNED = ("origin", "size", "root", "witness")
@@ -126,11 +129,12 @@ class Witness:
 
     async def watch(self, database: Database, every_s: float, since: datetime, now: datetime) -> None:
         """What only time shows: who has fallen silent, whether anybody cosigns, and which checkpoints were shown to
-        others and never here. Nothing is judged before this process has listened (`since`) for so long itself.
+        others and never here. Silence is not judged before this process has listened (`since`) for so long itself.
 
         One ledger a transaction: two of them locked at once, in another order than `hear` has, would be a deadlock.
         """
         long_ago = now - timedelta(seconds=SILENT_AFTER * every_s)
+        await self._judge(database, long_ago, timedelta(seconds=BEHIND * every_s), since, now)
         if since > long_ago:
             return
         for origin in self._others():
@@ -141,7 +145,11 @@ class Witness:
         async with database.transaction(()) as session:
             await self._ask_who_cosigns(session, long_ago, now)
             await session.execute(delete(proof_parts).where(proof_parts.c.received_at < now - timedelta(days=1)))
-        for judged in await self._unjudged(database, long_ago):
+
+    async def _judge(
+        self, database: Database, long_ago: datetime, behind: timedelta, since: datetime, now: datetime
+    ) -> None:
+        for judged in await self._unjudged(database, long_ago if since <= long_ago else None, behind):
             async with database.transaction(()) as session:
                 if not judged.seen:
                     ours = judged.origin == self.speaker.origin
@@ -166,9 +174,13 @@ class Witness:
         else:
             await alarms.end(session, mine, alarms.UNCOSIGNED, now)
 
-    async def _unjudged(self, database: Database, before: datetime) -> Sequence[AnyRow]:
-        """Cosigned checkpoints, known for long enough and not judged yet, and whether this service saw or published
-        them itself; a bounded number."""
+    async def _unjudged(self, database: Database, before: datetime | None, behind: timedelta) -> Sequence[AnyRow]:
+        """Cosigned checkpoints, not judged yet, that would have come here by now, and whether this service saw or
+        published them itself; a bounded number.
+
+        A ledger's checkpoints come in their order: once a newer one is here, none that was cosigned well before it is
+        still on its way. Without a newer one, time decides.
+        """
         seen = exists().where(
             witnessed.c.origin == cosignatures.c.origin,
             witnessed.c.size == cosignatures.c.size,
@@ -179,9 +191,14 @@ class Witness:
             ledger_checkpoints.c.size == cosignatures.c.size,
             ledger_checkpoints.c.root == cosignatures.c.root,
         )
+        newer = exists().where(
+            witness_states.c.origin == cosignatures.c.origin,
+            witness_states.c.told_at > cosignatures.c.received_at + behind,
+        )
+        due = [newer] if before is None else [newer, cosignatures.c.received_at < before]
         statement = (
             select(cosignatures, or_(seen, published).label("seen"))
-            .where(cosignatures.c.judged_at.is_(None), cosignatures.c.received_at < before)
+            .where(cosignatures.c.judged_at.is_(None), or_(*due))
             .order_by(cosignatures.c.received_at)
             .limit(JUDGED_AT_ONCE)
         )
