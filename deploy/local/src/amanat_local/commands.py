@@ -119,7 +119,7 @@ def _detached(options: list[str], folder: Path) -> None:
 def _addresses(info: dict[str, Any]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2))
     for name, address in info["services"].items():
-        table.add_row(name, f"{address}/docs")
+        table.add_row(name, f"{address}/openapi.json")
     table.add_row("issuer", info["issuer"])
     table.add_row("logs", str(Path(info["folder"]) / "logs"))
     table.add_row("all of it", str(Path(info["folder"]).parent / "stack.json"))
