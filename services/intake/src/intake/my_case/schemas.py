@@ -192,13 +192,17 @@ class TakenFromAfar(BaseModel):
     undone_at: datetime | None
 
 
+CallReason = Literal["withdrawn_from_afar", "emergency_opened", "disclosed_outside"]
+"""What she is to be told, or asked: by voice, since not everybody has a page of her own."""
+
+
 class CallShown(BaseModel):
-    """A call that the cell owes her, by the safe channel."""
+    """A call that the cell owes her, by the safe channel; `withdrawn` is empty but after `withdrawn_from_afar`."""
 
     call: UUID
     case: str
     cell: str
-    reason: str
+    reason: CallReason
     at: datetime
     withdrawn: tuple[TakenFromAfar, ...]
 

@@ -1,6 +1,6 @@
 """Disclosures outside: what was asked for, and what was decided of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -95,6 +95,16 @@ async def note_ended_secrecy(session: AsyncSession, tenant: str, case: str, now:
         )
     )
     return sorted(noted.all(), key=lambda row: int(row.position))
+
+
+async def approved_of(session: AsyncSession, tenant: str, disclosures: Collection[UUID]) -> Sequence[UUID]:
+    """Those of these disclosures that a second person approved."""
+    statement = select(outside_decisions.c.disclosure).where(
+        outside_decisions.c.tenant == tenant,
+        outside_decisions.c.disclosure.in_(disclosures),
+        outside_decisions.c.decision == "approved",
+    )
+    return list(await session.scalars(statement))
 
 
 def _with_decision() -> Select[*tuple[Any, ...]]:

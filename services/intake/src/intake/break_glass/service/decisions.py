@@ -22,6 +22,7 @@ from intake.break_glass.errors import AlreadyDecided, DisclosureLapsed, SecondPe
 from intake.break_glass.repository import disclosures
 from intake.break_glass.service.disclosures import DECIDING, again, opened, sealed, told
 from intake.changes import Changes
+from intake.my_case.service.calls import owe
 from intake.repository import cases
 from intake.service.consents import add_grant
 from intake.service.instruments import Instruments
@@ -40,8 +41,9 @@ async def approve(
     now: datetime,
     instruments: Instruments,
 ) -> schemas.DisclosureTold:
-    """The second person's yes: the grant is effective with this transaction. Said again by the same person it changes
-    nothing. Raises NotFound, SecondPersonNeeded, AlreadyDecided, DisclosureLapsed, UnknownRecipient.
+    """The second person's yes: the grant is effective with this transaction, and the cell owes her a call, now or when
+    a court's secrecy has ended. Said again by the same person it changes nothing. Raises NotFound, SecondPersonNeeded,
+    AlreadyDecided, DisclosureLapsed, UnknownRecipient.
     """
     case = await load(session, own(principal), principal.cells, code, instruments)
     row = await _undecided(session, principal, case.tenant, code, disclosure, "approved", now)
@@ -59,6 +61,8 @@ async def approve(
         line_told = told(row._asdict(), "disclosure_approved", now)
         consent_id = await add_grant(session, case, changes, terms, "", instruments, now, told=line_told["detail"])
         changes.timeline.append(line_told)
+        if row.secret_until is None or row.secret_until <= now:
+            await owe(session, case.tenant, code, "disclosed_outside", instruments.new_id(), now)
         decision = decision_row(row, "approved", now, instruments, principal=principal, consent=consent_id)
         await disclosures.add_decision(session, decision)
         changes.ledger.append(line(DECISIONS, "disclosure_approved", code, decision, reason_sealed=None))

@@ -27,6 +27,7 @@ from amanat.principal import Principal
 from intake.break_glass import schemas
 from intake.break_glass.errors import EmergencyOver, NameOneCase, SeveralCases
 from intake.break_glass.repository import emergencies
+from intake.my_case.service.calls import owe
 from intake.repository import cases
 from intake.service.cases import INDEXED, entry
 from intake.service.instruments import Instruments
@@ -115,6 +116,7 @@ async def open_emergency(
         review_due_at=review_due_at.isoformat(),
     )
     await cases.add_timeline(session, tenant, code, [opened])
+    await owe(session, tenant, code, "emergency_opened", instruments.new_id(), now)
     looked = await _look(session, principal, (tenant, code), emergency_id, now, instruments)
     statement = EMERGENCIES.statement("emergency_opened", code, now, row, {"reason_sealed": reason})
     await ledger.enter(session, [statement], instruments.at_rest, instruments.randomness)

@@ -7,8 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.consent import Access
 from intake.break_glass.repository import disclosures
+from intake.my_case.service.calls import owe
 from intake.repository import cases
 from intake.service.cases import entry
+from intake.service.instruments import Instruments
 
 
 async def secret_consents(
@@ -24,8 +26,9 @@ async def secret_consents(
     return frozenset(row.consent for row in secret if row.consent is not None)
 
 
-async def note_ended(session: AsyncSession, tenant: str, code: str, now: datetime) -> None:
-    """Puts on the timeline, once, that an order's review has come: from then on she is told."""
+async def note_ended(session: AsyncSession, tenant: str, code: str, now: datetime, instruments: Instruments) -> None:
+    """Puts on the timeline, once, that an order's review has come: from then on she is told, on her page and by a call
+    for what was disclosed."""
     if await cases.lock_case(session, [tenant], code) is None:
         return
     rows = await disclosures.note_ended_secrecy(session, tenant, code, now)
@@ -40,3 +43,5 @@ async def note_ended(session: AsyncSession, tenant: str, code: str, now: datetim
             for row in rows
         ]
         await cases.add_timeline(session, tenant, code, lines)
+        for _ in await disclosures.approved_of(session, tenant, [row.id for row in rows]):
+            await owe(session, tenant, code, "disclosed_outside", instruments.new_id(), now)

@@ -33,7 +33,7 @@ def steps(now: datetime, instruments: Instruments) -> Sequence[tuple[str, Find, 
         return await disclosures.cases_with_ended_secrecy(session, now, BATCH, skip)
 
     async def note_ended(session: AsyncSession, tenant: str, code: str) -> None:
-        await secrecy.note_ended(session, tenant, code, now)
+        await secrecy.note_ended(session, tenant, code, now, instruments)
 
     return (
         ("emergency reviews", unreviewed, note_unreviewed),

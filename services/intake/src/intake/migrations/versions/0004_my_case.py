@@ -86,7 +86,10 @@ def upgrade() -> None:
     across_tenants(op, "sign_ins", gate)
     grant(op, "sign_ins", api, "SELECT, INSERT, UPDATE (outcome)")
     grant(op, "sign_ins", gate, "SELECT, UPDATE (noted_at), DELETE")
-    tenant_table(op, "calls", "intake", "SELECT, INSERT, UPDATE (done_at, done_by)", "SELECT", background_all=True)
+    # The gate tells the cell to call when a court's secrecy has ended.
+    tenant_table(
+        op, "calls", "intake", "SELECT, INSERT, UPDATE (done_at, done_by)", "SELECT, INSERT", background_all=True
+    )
     tenant_table(op, "afar_withdrawals", "intake", "SELECT, INSERT, UPDATE (undone_at)", "SELECT", background_all=True)
 
 

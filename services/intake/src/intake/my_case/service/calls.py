@@ -16,6 +16,12 @@ from intake.repository import cases
 from intake.service.cases import entry
 
 
+async def owe(session: AsyncSession, tenant: str, case: str, reason: str, call: UUID, now: datetime) -> None:
+    """The cell is to call her, whether she has a page of her own or not. The case is locked by the caller."""
+    row = {"id": call, "tenant": tenant, "case_code": case, "claim": None, "reason": reason, "at": now}
+    await claims.add_call(session, row)
+
+
 async def listed(
     session: AsyncSession, principal: Principal, path: str, cursor: str | None, limit: int, tools: Tools
 ) -> schemas.CallsListed:
