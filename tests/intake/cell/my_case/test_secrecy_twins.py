@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from ..looking import IDENTITY, INCIDENT
-from ..world import CANARY, LEGAL, POLICE, SADDAR, World, consent
+from ..world import CANARY, HERSELF, LEGAL, POLICE, SADDAR, World, consent
 from .twins import Twin, both
 
 OFFICE = {"agency": POLICE, "organisation": SADDAR}
@@ -19,7 +20,7 @@ CHILD = {"full_name": CANARY, "birth_date": "2014-02-03"}
 async def she_takes_back(twin: Twin) -> None:
     await twin.open(consent(POLICE, "identity", "incident", "examination"), consent(LEGAL, "identity"))
     twin.at(10.4)
-    await twin.order(POLICE, "identity", "incident")
+    await twin.order(POLICE, "examination", "incident")
     twin.at(20.7)
     await twin.look(POLICE, IDENTITY, INCIDENT)
     twin.at(100.2)
@@ -134,6 +135,28 @@ async def her_age_is_corrected(twin: Twin) -> None:
     assert (await twin.page())["ended"] == []
 
 
+async def she_turned_eighteen_as_it_seemed(twin: Twin) -> None:
+    """A guardian's consent ended on a birthday that was a slip of the pen: corrected, it goes on."""
+    day = (twin.begins + timedelta(days=3)).date()
+    day += timedelta(days=(day.month, day.day) == (2, 29))
+    of_age = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=5) - twin.begins
+    deciders = [*HERSELF, {"role": "guardian", "decision": "consent", "relationship": "mother"}]
+    born = day.replace(year=day.year - 18)
+    person = {"full_name": CANARY, "birth_date": born.isoformat()}
+    await twin.open(consent(POLICE, "identity", basis="guardian", deciders=deciders), person=person)
+    twin.at(10)
+    await twin.order(POLICE, "identity")
+    twin.at(20)
+    assert len((await twin.page())["shared"]) == 1
+    twin.at(of_age.total_seconds() + 100)
+    await twin.look_secretly(POLICE, IDENTITY)
+    await twin.sweep()
+    assert len((await twin.page())["ended"]) == 1
+    twin.at(of_age.total_seconds() + 200)
+    await twin.record({**person, "birth_date": (born + timedelta(days=90)).isoformat()})
+    assert len((await twin.page())["shared"]) == 1
+
+
 async def two_consents_open_the_same(twin: Twin) -> None:
     await twin.open(
         consent(POLICE, "incident", expires_at=twin.moment(60)),
@@ -161,6 +184,7 @@ STORIES = [
     an_office_looks_at_its_own_papers_before_she_gives,
     her_age_becomes_known,
     her_age_is_corrected,
+    she_turned_eighteen_as_it_seemed,
     two_consents_open_the_same,
 ]
 

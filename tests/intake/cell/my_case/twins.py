@@ -22,8 +22,6 @@ from ..looking import look, tell
 from ..world import World
 from .cell import Claim, hers, issue, sign_in
 
-APART = timedelta(minutes=20)
-
 
 @dataclass
 class Twin:
@@ -83,7 +81,7 @@ class Twin:
         answer = await hers(self.world, "/v1/my/withdrawals", session=session, **wish)
         assert answer.status_code == 200, answer.text
         taken = answer.json()
-        self.told.append(self._since(taken | {"call": taken["call"] is not None}))
+        self.told.append(taken | {"call": taken["call"] is not None})
 
     async def confirm(self) -> None:
         """Every office says that what ended there is closed: each in its own second."""
@@ -111,25 +109,13 @@ class Twin:
 
     async def page(self) -> dict[str, Any]:
         """Her page, told as data and as it is shown in both languages."""
-        case = self._since((await sign_in(self.world, self.claim.code))["case"])
+        case = (await sign_in(self.world, self.claim.code))["case"]
         shown = [
             render("case.html", language, case=MyCase.model_validate(case), session="", again="again", leave="leave")
             for language in LANGUAGES
         ]
         self.told.append((case, shown))
         return dict(case)
-
-    def _since(self, value: Any) -> Any:
-        """The same with every time as if the case had begun at one moment."""
-        if isinstance(value, dict):
-            return {name: self._since(each) for name, each in value.items()}
-        if isinstance(value, list):
-            return [self._since(each) for each in value]
-        try:
-            at = datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            return value
-        return (datetime(2026, 1, 1, tzinfo=UTC) + (at - self.begins)).isoformat()
 
 
 async def both(
@@ -140,7 +126,7 @@ async def both(
     begins = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(minutes=2)
     told = []
     for is_secret in (False, True):
-        twin = Twin(world, begins + APART * is_secret, is_secret)
+        twin = Twin(world, begins, is_secret)
         for desk in (cells_desk.Desk, her_desk.Desk):
             monkeypatch.setattr(desk, "now", property(lambda _, twin=twin: twin.now))
         await story(twin)
