@@ -199,6 +199,10 @@ async def test_a_wrong_word_changes_nothing_and_five_close_it_for_the_day(world:
     assert all(body == bodies[0] for body in bodies)
     assert (closed.status_code, bodies[0]["code"]) == (409, "code-word-refused")
     assert await world.readable(POLICE, referrals[POLICE]) == {}
+    # Who tried stands on the timeline, without what was tried; the sixth as well, whose word was right.
+    lines = [each for each in await world.timeline(case) if each["kind"] == "undo_refused"]
+    assert [each["detail"] for each in lines] == [{"call": call, "by": "arcc-karachi-mlo"}] * (MISSES_A_DAY + 1)
+    assert "withdrawal_undone" not in [each["kind"] for each in await world.timeline(case)]
     # Her own page is another matter.
     assert (await sign_in(world, claim.code))["case"] is not None
 

@@ -102,6 +102,19 @@ async def an_office_looks_at_its_own_papers_before_she_gives(twin: Twin) -> None
     assert [each["times"] for each in page["looks"]] == [1]
 
 
+async def an_office_looks_at_its_own_papers_and_nothing_that_she_gave_ever_reached_it(twin: Twin) -> None:
+    """A child's pictures are beyond what the police may ever have: of that consent nothing was opened."""
+    guardian = {"role": "guardian", "decision": "consent", "relationship": "mother"}
+    deciders = [{"role": "survivor", "decision": "assent"}, guardian]
+    await twin.open(consent(POLICE, "imagery", basis="guardian", deciders=deciders), person=CHILD)
+    twin.at(10)
+    await twin.order(POLICE, "incident")
+    twin.at(20)
+    await twin.look_secretly(POLICE)
+    page = await twin.page()
+    assert (page["shared"], page["looks"]) == ([], [])
+
+
 async def her_age_becomes_known(twin: Twin) -> None:
     await twin.open(consent(POLICE, "incident", "identity"), person={"full_name": CANARY})
     twin.at(10)
@@ -182,6 +195,7 @@ STORIES = [
     her_consent_expires,
     she_gives_again_and_takes_back_again,
     an_office_looks_at_its_own_papers_before_she_gives,
+    an_office_looks_at_its_own_papers_and_nothing_that_she_gave_ever_reached_it,
     her_age_becomes_known,
     her_age_is_corrected,
     she_turned_eighteen_as_it_seemed,
