@@ -44,7 +44,7 @@ async def test_a_category_from_one_office_ends_there_and_nowhere_else(world: Wor
     claim = await issue(world, case)
     told = await take(world, claim, **OFFICE, category="incident")
     [ended] = told["ended"]
-    assert (ended["organisation"], ended["category"]["id"], ended["confirmed_at"]) == (SADDAR, "incident", None)
+    assert (ended["organisation"], ended["category"]["id"]) == (SADDAR, "incident")
     assert datetime.fromisoformat(ended["closed_no_later_than"]) > datetime.now(UTC)
     assert told["stays"] == []
     assert await keys(world) == [("legal-aid", "incident"), ("police-link", "identity")]
@@ -199,6 +199,10 @@ async def test_a_wrong_word_changes_nothing_and_five_close_it_for_the_day(world:
     assert all(body == bodies[0] for body in bodies)
     assert (closed.status_code, bodies[0]["code"]) == (409, "code-word-refused")
     assert await world.readable(POLICE, referrals[POLICE]) == {}
+    # Who tried stands on the timeline, without what was tried; the sixth as well, whose word was right.
+    lines = [each for each in await world.timeline(case) if each["kind"] == "undo_refused"]
+    assert [each["detail"] for each in lines] == [{"call": call, "by": "arcc-karachi-mlo"}] * (MISSES_A_DAY + 1)
+    assert "withdrawal_undone" not in [each["kind"] for each in await world.timeline(case)]
     # Her own page is another matter.
     assert (await sign_in(world, claim.code))["case"] is not None
 

@@ -115,20 +115,34 @@ async def test_nothing_is_shown_when_the_look_cannot_be_recorded(world: World, m
     assert "identity" not in answer.text
 
 
-async def test_a_withdrawal_confirmed_by_the_agency_is_told_so(world: World) -> None:
+async def test_an_ending_is_told_to_the_minute_and_the_same_before_and_after_the_agency_confirms_it(
+    world: World,
+) -> None:
     case, referrals = await world.open_case(consent(POLICE, "identity"))
     claim = await issue(world, case)
     await world.withdraw(case, await world.consent_of(case, POLICE))
     [ended] = (await sign_in(world, claim.code))["case"]["ended"]
-    assert ended["confirmed_at"] is None
-    assert ended["closed_no_later_than"] is not None
-    at = datetime.now(UTC)
-    await world.fact(
-        POLICE, TombstoneConfirmed(referral=referrals[POLICE], category="identity", epoch=1, confirmed_at=at)
-    )
+    at, closed = (datetime.fromisoformat(ended[name]) for name in ("ended_at", "closed_no_later_than"))
+    [row] = await world.rows("SELECT ended_at, closed_no_later_than FROM shares")
+    assert at == row.ended_at.replace(second=0, microsecond=0)
+    assert row.closed_no_later_than <= closed == closed.replace(second=0, microsecond=0)
+    fact = TombstoneConfirmed(referral=referrals[POLICE], category="identity", epoch=1, confirmed_at=datetime.now(UTC))
+    await world.fact(POLICE, fact)
+    assert (await sign_in(world, claim.code))["case"]["ended"] == [ended]
+    # The cell keeps the agency's word.
+    [kept] = (await world.get(f"/v1/cases/{case}/consents")).json()["endings"]
+    assert kept["confirmed_at"] is not None
+
+
+async def test_a_withdrawal_that_waited_long_says_when_it_was_closed_indeed(world: World) -> None:
+    case, _ = await world.open_case(consent(POLICE, "identity"))
+    claim = await issue(world, case)
+    await world.withdraw(case, await world.consent_of(case, POLICE))
+    later = "UPDATE shares SET closed_no_later_than = ended_at + interval '9 minutes' RETURNING closed_no_later_than"
+    [row] = await world.rows(later)
     [ended] = (await sign_in(world, claim.code))["case"]["ended"]
-    assert datetime.fromisoformat(ended["confirmed_at"]) == at
-    assert ended["closed_no_later_than"] is None
+    closed = datetime.fromisoformat(ended["closed_no_later_than"])
+    assert timedelta() <= closed - row.closed_no_later_than < timedelta(minutes=1)
 
 
 async def test_a_visit_ends_when_it_is_idle_old_or_its_claim_is_ended(

@@ -96,15 +96,14 @@ class Unaccounted(BaseModel):
 
 
 class Ended(BaseModel):
-    """What an office can no longer read: since it said so, or at the latest since this moment."""
+    """What an office can no longer read. Both times are whole minutes."""
 
     agency: Agency
     organisation: str
     name: str
     category: Named
-    ended_at: datetime
-    confirmed_at: datetime | None
-    closed_no_later_than: datetime | None
+    ended_at: datetime = Field(description="the minute in which it ended")
+    closed_no_later_than: datetime = Field(description="by when nobody there can open it, at the latest")
 
 
 class OwnLooks(BaseModel):

@@ -1,4 +1,4 @@
-"""Looks one by one, where a secret order makes that some of an office's are told and some are not."""
+"""Looks one by one: a secret order makes that some of an office's are told and some are not."""
 
 from collections.abc import Collection, Sequence
 

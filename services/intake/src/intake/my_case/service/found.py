@@ -51,14 +51,13 @@ class Leased:
 
 @dataclass(frozen=True)
 class Over:
-    """A category that an office can no longer read."""
+    """A category that an office can no longer read, since when and closed by when at the latest: to the minute."""
 
     agency: Agency
     organisation: str
     category: Category
     ended_at: datetime
-    confirmed_at: datetime | None
-    closed_no_later_than: datetime | None
+    closed_no_later_than: datetime
 
 
 @dataclass(frozen=True)

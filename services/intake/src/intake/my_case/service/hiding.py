@@ -11,21 +11,18 @@ from intake.my_case.service.keeping import Kept
 
 def visible(found: Found, kept: Kept) -> Found:
     """What she may know of: looks and leases that a secret order made are as if they had never been. `shared` and
-    `over` hold nothing secret already; of the offices that a secret order names, each look stands by itself."""
-    if not kept.secret:
-        return found
+    `over` hold nothing secret already; each look of an outside office stands by itself, and they come together here."""
 
     def left(agency: Agency, organisation: str, names: Collection[Category], at: datetime) -> frozenset[Category]:
         return frozenset(each for each in names if not kept.hides((agency, organisation, each), at))
 
-    offices = {(each.agency, each.organisation) for each in found.shared}
-    offices |= {(each.agency, each.organisation) for each in found.over}
     looked = []
     for each in found.looked:
         categories = left(each.agency, each.organisation, each.categories, each.last_at)
         began = kept.began(each.agency, each.organisation)
-        # An office of which she may know nothing has not looked at its own records either.
-        unknown = began is not None and each.last_at >= began and (each.agency, each.organisation) not in offices
+        # An office of which she could know nothing then has not looked at its own records either.
+        unknown = began is not None and each.last_at >= began
+        unknown = unknown and not kept.knew(each.agency, each.organisation, each.last_at)
         if categories or not (each.categories or unknown):
             looked.append(replace(each, categories=categories))
     leased = (
@@ -36,7 +33,8 @@ def visible(found: Found, kept: Kept) -> Found:
 
 
 def _together(looked: Iterable[Looked]) -> tuple[Looked, ...]:
-    """Looks of an office at the same for the same purpose as one line, newest last."""
+    """Looks of an office at the same for the same purpose as one line, newest last; of one moment, by what
+    they are, so that their order tells nothing."""
     together: dict[tuple[Agency, str, str, frozenset[Category]], Looked] = {}
     for each in looked:
         key = (each.agency, each.organisation, each.purpose, each.categories)
@@ -47,4 +45,8 @@ def _together(looked: Iterable[Looked]) -> tuple[Looked, ...]:
             first_at=min(each.first_at, other.first_at) if other else each.first_at,
             last_at=max(each.last_at, other.last_at) if other else each.last_at,
         )
-    return tuple(sorted(together.values(), key=lambda each: each.last_at))
+    return tuple(sorted(together.values(), key=_in_order))
+
+
+def _in_order(each: Looked) -> tuple[datetime, str, str, str, list[str]]:
+    return each.last_at, each.agency, each.organisation, each.purpose, sorted(each.categories)

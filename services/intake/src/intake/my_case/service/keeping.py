@@ -1,12 +1,13 @@
 """When an office could read what: by what she is told of, and by what a court's secrecy order keeps from her.
 
-Both follow from the consent events alone, so that her page stays what it would be if the secret disclosure had never
-been: her own consent, its end and what happened under it are hers, whatever a secret order opens beside it.
+Both follow from the consent events, and from what was known of her age at each moment, so that her page stays what it
+would be if the secret disclosure had never been: her own consent, its end and what happened under it are hers, whatever
+a secret order opens beside it.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from amanat.categories import Agency, Category
@@ -21,9 +22,8 @@ from amanat.consent import (
     fold,
     missing_deciders,
 )
-from amanat.contracts.records import Person
 from amanat.db import AnyRow
-from intake.my_case.service.found import Over
+from intake.my_case.service.her_age import Known, known_at
 from intake.service.ages import by_age
 
 Key = tuple[Agency, str, Category]
@@ -67,10 +67,23 @@ class Kept:
         starts = (spans[0].start for key, spans in self.secret.items() if key[:2] == (agency, organisation))
         return min(starts, default=None)
 
-    def over(self, key: Key, epochs: Sequence[AnyRow], lease: timedelta) -> Over | None:
-        """The last ending of what she was told of, from all `epochs` of this share, oldest first; None if it goes on,
-        or never was. Where a secret order held on, it is told as any other ending whose office has not answered yet.
-        """
+    def knew(self, agency: Agency, organisation: str, at: datetime) -> bool:
+        """Whether something that she is told of had opened anything to this office by then."""
+        return any(
+            spans[0].start <= at for key, spans in self.told.items() if spans and key[:2] == (agency, organisation)
+        )
+
+    def opened(self, epochs: Mapping[Key, Sequence[AnyRow]]) -> "Kept":
+        """The same, with what she is told of only where it was opened indeed: `epochs` are all shares, oldest first."""
+        told = {
+            key: [span for span in spans if any(span.meets(row.opened_at, row.ended_at) for row in epochs.get(key, ()))]
+            for key, spans in self.told.items()
+        }
+        return Kept(told, self.secret)
+
+    def ending(self, key: Key, epochs: Sequence[AnyRow]) -> tuple[datetime, AnyRow] | None:
+        """When what she was told of ended, where a secret order opens the same, and in which of these epochs, oldest
+        first; None if it goes on, or never was."""
         hers = [
             (row, [span for span in self.told.get(key, ()) if span.meets(row.opened_at, row.ended_at)])
             for row in epochs
@@ -78,50 +91,54 @@ class Kept:
         row, spans = next(((row, spans) for row, spans in reversed(hers) if spans), (None, []))
         if row is None:
             return None
-        # Where what she is told of went on, the share ended for a reason of its own, or has not ended.
-        end = spans[-1].end or row.ended_at
-        if end is None:
-            return None
-        by_itself = spans[-1].end is None or (row.ended_at is not None and row.ended_at < end)
-        if by_itself or (row.ended_at is not None and not self._goes_on(key, end, row)):
-            closed = None if row.confirmed_at is not None else row.closed_no_later_than
-            return Over(*key, row.ended_at, row.confirmed_at, closed)
-        return Over(*key, end, None, end + lease)
-
-    def _goes_on(self, key: Key, end: datetime, row: AnyRow) -> bool:
-        return any(span.meets(end, row.ended_at) for span in self.secret.get(key, ()))
+        # A share that ended before what she is told of did ended for a reason of its own.
+        end = min((each for each in (spans[-1].end, row.ended_at) if each is not None), default=None)
+        return None if end is None else (end, row)
 
 
 def kept(
-    events: Collection[ConsentEvent], secret: Collection[UUID], person: Person | None, rules: AgeRules, now: datetime
+    events: Collection[ConsentEvent], secret: Collection[UUID], known: Known, rules: AgeRules, now: datetime
 ) -> Kept:
-    """What was open when, up to `now`, by the state of consent at each moment at which it can have changed. `secret`
-    are the consents of which she is not told."""
+    """What was open when, up to `now`, by the state of consent at each moment at which it can have changed, and by
+    what was known of her age at that moment. `secret` are the consents of which she is not told.
+
+    `now` is at or after whatever is on record (`latest`): what lies after it hides nothing.
+    """
     if not secret:
         return Kept()
     told: dict[Key, list[Span]] = {}
     hidden: dict[Key, list[Span]] = {}
-    for at in sorted({moment for moment in _moments(events, person) if moment <= now}):
-        known = [event for event in events if _recorded(event) <= at]
-        valid = [grant for grant in by_age(fold(known), person) if _is_valid(grant, at, rules)]
+    for at in sorted({moment for moment in _moments(events, known) if moment <= now}):
+        there = fold(event for event in events if recorded(event) <= at)
+        valid = [grant for grant in by_age(there, known_at(known, at)) if _is_valid(grant, at, rules)]
         _go_on(told, _keys(grant for grant in valid if grant.grant_id not in secret), at)
         _go_on(hidden, _keys(grant for grant in valid if grant.grant_id in secret), at)
     return Kept(told, hidden)
 
 
-def _recorded(event: ConsentEvent) -> datetime:
+def latest(now: datetime, events: Iterable[ConsentEvent], known: Known) -> datetime:
+    """`now`, or the last moment on record if that is later: what was recorded while a request waited, or by a process
+    whose clock runs ahead, is known to it all the same."""
+    return max([now, *(recorded(event) for event in events), *(since for since, _ in known)])
+
+
+def recorded(event: ConsentEvent) -> datetime:
+    """When the event came on record."""
     if isinstance(event, ConsentGiven):
         return event.recorded_at
     return event.withdrawn_at if isinstance(event, ConsentWithdrawn) else event.at
 
 
-def _moments(events: Collection[ConsentEvent], person: Person | None) -> Iterable[datetime]:
-    yield from (_recorded(event) for event in events)
-    for grant in by_age(fold(events), person):
-        yield max(grant.given_at, grant.recorded_at)
-        end = ends_at(grant)
-        if end is not None:
-            yield end
+def _moments(events: Collection[ConsentEvent], known: Known) -> Iterable[datetime]:
+    yield from (recorded(event) for event in events)
+    yield from (since for since, _ in known)
+    # A birthday that was believed in once has ended a consent then.
+    for person in (None, *(person for _, person in known)):
+        for grant in by_age(fold(events), person):
+            yield max(grant.given_at, grant.recorded_at)
+            end = ends_at(grant)
+            if end is not None:
+                yield end
 
 
 def _is_valid(grant: Grant, at: datetime, rules: AgeRules) -> bool:

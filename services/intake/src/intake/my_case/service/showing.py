@@ -98,7 +98,6 @@ class Names:
                 name=self.office(each.agency, each.organisation),
                 category=self.category(each.category),
                 ended_at=each.ended_at,
-                confirmed_at=each.confirmed_at,
                 closed_no_later_than=each.closed_no_later_than,
             )
             for each in over

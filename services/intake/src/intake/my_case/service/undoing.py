@@ -39,7 +39,8 @@ async def undo(
 async def _say_the_word(
     database: Database, principal: Principal, case: str, body: schemas.Undo, now: datetime, tools: Tools
 ) -> None:
-    """As a sign-in does: the try is on record first, then compared, then settled. Tries count by case and day."""
+    """As a sign-in does: the try is on record first, then compared, then settled. Tries count by case and day; of one
+    that is refused the timeline says whose it was."""
     async with tools.cells_turns.turn():
         async with database.transaction(principal.tenants) as session:
             call = await claims.find_call(session, principal.tenants, body.call)
@@ -58,7 +59,22 @@ async def _say_the_word(
         accepted = right and attempt.misses < MISSES_A_DAY
         await settle(database, digest, attempt.id, "hit" if accepted else "miss")
     if not accepted:
+        await _note_refused(database, principal, case, body, now)
         raise CodeWordRefused
+
+
+async def _note_refused(database: Database, principal: Principal, case: str, body: schemas.Undo, now: datetime) -> None:
+    """Puts on the timeline who tried, in a transaction of its own: it stands though the request is refused.
+
+    Whoever tries words at the cell's desk must know that the case says so. In the ledger it does not stand: what is
+    her own page's goes into no court's file.
+    """
+    async with database.transaction(principal.tenants) as session:
+        row = await cases.lock_case(session, principal.tenants, case)
+        if row is not None:
+            await cases.touch_case(session, row.tenant, case)
+            refused = entry(now, "undo_refused", call=str(body.call), by=principal.subject)
+            await cases.add_timeline(session, row.tenant, case, [refused])
 
 
 async def _give_again(

@@ -1,7 +1,7 @@
 """Her page: what is shared until when, who looked, what she took back. Her own look is on record first (law 6)."""
 
-from collections.abc import Collection
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,10 +12,12 @@ from amanat.errors import NotFound
 from amanat.looks import fetch
 from intake.break_glass.service.secrecy import secret_consents
 from intake.my_case import schemas
-from intake.my_case.repository import claims
+from intake.my_case.repository import claims, persons
 from intake.my_case.repository import looks as looks_repository
 from intake.my_case.service import keeping
-from intake.my_case.service.found import Found, Leased, Looked, Over, Shared
+from intake.my_case.service.endings import endings
+from intake.my_case.service.found import Found, Leased, Looked, Shared
+from intake.my_case.service.her_age import known_at, known_of_her
 from intake.my_case.service.herself import PURPOSE, herself
 from intake.my_case.service.hiding import visible
 from intake.my_case.service.keeping import Kept, Key
@@ -23,9 +25,8 @@ from intake.my_case.service.showing import Names
 from intake.my_case.service.signing_in import Claim
 from intake.my_case.service.tools import Tools
 from intake.my_case.texts import Language
-from intake.repository import cases, consents, looks
-from intake.service.ages import by_age, newest_telling_age
-from intake.service.documents import open_document
+from intake.repository import consents, looks
+from intake.service.ages import by_age
 from intake.service.instruments import Instruments
 from intake.service.loading import load_events
 
@@ -59,20 +60,27 @@ async def view(database: Database, claim: Claim, language: Language, now: dateti
 
 
 async def find(session: AsyncSession, access: Access, claim: Claim, now: datetime, instruments: Instruments) -> Found:
-    """What is on record of the case, by office, as far as she may know of it."""
+    """What is on record of the case, by office, as far as she may know of it.
+
+    What happened is read first, then the consents, and what is secret of them last: an order that is approved between
+    two of these statements has opened nothing yet in the earlier ones.
+    """
     tenant, case = claim.tenant, claim.case
-    secret = await secret_consents(session, access, tenant, case, now)
-    events = await load_events(session, access, tenant, case, instruments)
-    persons = await cases.current_records(session, access, tenant, case, kind="person")
-    person = newest_telling_age(open_document(row, instruments).record for row in reversed(persons))
-    kept = keeping.kept(events, secret, person, instruments.age_rules, now)
-    grants = [each for each in by_age(fold(events), person) if each.grant_id not in secret]
     referrals = await consents.read_referrals(session, access, tenant, case)
-    shares = await consents.read_shares(session, tenant, [row.code for row in referrals])
     of = {row.code: row for row in referrals}
+    shares = await consents.read_shares(session, tenant, list(of))
+    cells_own = await looks.read_looks(session, access, tenant, case)
+    told = await looks_repository.read_each(session, access, tenant, case, list(of))
+    leased = await claims.read_unaccounted(session, access, tenant, case)
+    events = await load_events(session, access, tenant, case, instruments)
+    known = known_of_her(await persons.read_persons(session, access, tenant, case), instruments)
+    now = keeping.latest(now, events, known)
+    secret = await secret_consents(session, access, tenant, case, now)
     epochs: dict[Key, list[AnyRow]] = {}
     for row in shares:
         epochs.setdefault(_key(of[row.referral], row.category), []).append(row)
+    kept = keeping.kept(events, secret, known, instruments.age_rules, now).opened(epochs)
+    grants = [each for each in by_age(fold(events), known_at(known, now)) if each.grant_id not in secret]
     found = Found(
         shared=tuple(
             _shared(row, of[row.referral], grants, kept, now, instruments)
@@ -82,44 +90,21 @@ async def find(session: AsyncSession, access: Access, claim: Claim, now: datetim
             and (row.until is None or row.until > now)
             and not kept.hides(_key(of[row.referral], row.category), now)
         ),
-        looked=await _looked(session, access, claim, referrals, kept),
+        looked=(*_of_cells(cells_own), *_of_offices(told)),
         leased=tuple(
             Leased(Agency(row.agency), row.organisation, frozenset(Category(each) for each in row.categories), row.at)
-            for row in await claims.read_unaccounted(session, access, tenant, case)
+            for row in leased
         ),
-        over=(
-            *(
-                Over(
-                    *_key(row, row.category),
-                    ended_at=row.ended_at,
-                    confirmed_at=row.confirmed_at,
-                    closed_no_later_than=None if row.confirmed_at is not None else row.closed_no_later_than,
-                )
-                for row in await consents.read_endings(session, access, tenant, case)
-                if _key(row, row.category) not in kept.secret
-            ),
-            *(
-                over
-                for key, rows in epochs.items()
-                if key in kept.secret
-                and (over := kept.over(key, rows, timedelta(seconds=instruments.lease_of(key[0])))) is not None
-            ),
-        ),
+        over=endings(epochs, kept, instruments.lease_of, now),
     )
     return visible(found, kept)
 
 
-async def _looked(
-    session: AsyncSession, access: Access, claim: Claim, referrals: Collection[AnyRow], kept: Kept
-) -> tuple[Looked, ...]:
-    secretly = kept.offices()
-    codes = [row.code for row in referrals if (Agency(row.agency), row.organisation) in secretly]
-    grouped = await looks.read_looks(session, access, claim.tenant, claim.case)
-    each_alone = await looks_repository.read_each(session, access, claim.tenant, claim.case, codes) if codes else ()
-    return (
-        *(
-            Looked(
-                agency=Agency(row.agency),
+def _of_cells(grouped: Iterable[AnyRow]) -> Iterable[Looked]:
+    for row in grouped:
+        if row.agency == Agency.INTAKE and row.purpose != PURPOSE:
+            yield Looked(
+                agency=Agency.INTAKE,
                 organisation=row.organisation,
                 purpose=row.purpose,
                 categories=frozenset(Category(each) for each in row.categories),
@@ -127,22 +112,19 @@ async def _looked(
                 first_at=row.first_at,
                 last_at=row.last_at,
             )
-            for row in grouped
-            if row.purpose != PURPOSE and (Agency(row.agency), row.organisation) not in secretly
-        ),
-        *(
-            Looked(
-                agency=Agency(row.agency),
-                organisation=row.organisation,
-                purpose=row.purpose,
-                categories=frozenset(Category(each) for each in row.categories),
-                times=1,
-                first_at=row.at,
-                last_at=row.at,
-            )
-            for row in each_alone
-        ),
-    )
+
+
+def _of_offices(each_alone: Iterable[AnyRow]) -> Iterable[Looked]:
+    for row in each_alone:
+        yield Looked(
+            agency=Agency(row.agency),
+            organisation=row.organisation,
+            purpose=row.purpose,
+            categories=frozenset(Category(each) for each in row.categories),
+            times=1,
+            first_at=row.at,
+            last_at=row.at,
+        )
 
 
 def _key(referral: AnyRow, category: str) -> Key:
