@@ -103,10 +103,8 @@ async def an_office_looks_at_its_own_papers_before_she_gives(twin: Twin) -> None
 
 
 async def an_office_looks_at_its_own_papers_and_nothing_that_she_gave_ever_reached_it(twin: Twin) -> None:
-    """A child's pictures are beyond what the police may ever have: of that consent nothing was opened."""
-    guardian = {"role": "guardian", "decision": "consent", "relationship": "mother"}
-    deciders = [{"role": "survivor", "decision": "assent"}, guardian]
-    await twin.open(consent(POLICE, "imagery", basis="guardian", deciders=deciders), person=CHILD)
+    """Her treatment is beyond what the police may ever have: of that consent nothing was opened."""
+    await twin.open(consent(POLICE, "care"))
     twin.at(10)
     await twin.order(POLICE, "incident")
     twin.at(20)
