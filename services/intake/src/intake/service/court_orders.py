@@ -1,8 +1,8 @@
 """What of a case happened on orders alone. A bundle says of it what it would say had there been no order: what a court
 or the law asked for may be secret, and an entry of what it did tells of it as well as its own consent does.
 
-An entry stands in a bundle only if, to the letter, it would stand in the ledger without the order. Where an order
-stood beside her consent the ledger has fewer steps than it would have had, and no bundle can put them in.
+An entry stands in a bundle only if it would stand in the ledger without the order, with the same number. Where an
+order stood beside her consent the ledger has fewer steps than it would have had, and no bundle can put them in.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
