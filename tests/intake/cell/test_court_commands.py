@@ -100,7 +100,7 @@ async def test_without_an_environment_it_takes_the_local_stacks(court: Court, tm
     proven = await _amanat({}, "verify", str(folder / "bundle.zip"))
     assert proven.stdout.startswith("PROVEN")
     # What the environment says itself counts.
-    told = {**environment, "AMANAT_BUNDLE_KEY_FILE": str(folder / "nothing.pem")}
+    told = {"AMANAT_BUNDLE_KEY_FILE": str(folder / "nothing.pem")}
     refused = await _amanat(told, "bundle", court.case, *ASKED, "--out", "other.zip", folder=folder)
     assert refused.returncode != 0
     assert not (folder / "other.zip").exists()

@@ -237,7 +237,7 @@ async def test_where_an_orders_consent_was_taken_away_what_it_did_is_not_told_ei
     assert [each["code"] for each in answer["wrong"]] == ["unreadable"]
     assert [each for each in TELLING if each in packed] == []
     court.sql(
-        "DELETE FROM ledger_leaves WHERE entry IN (SELECT id FROM ledger_entries WHERE kind = 'share_opened'"
+        "DELETE FROM ledger_leaves WHERE entry IN (SELECT id FROM ledger_entries WHERE kind LIKE 'referral%'"
         " OR source LIKE 'consent_events/%')"
     )
     answer, packed = await court.made(CONSENT)
