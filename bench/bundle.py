@@ -103,7 +103,8 @@ def make(number: int, *, leaves: int = 1000) -> Bundle:
     checkpoint = Checkpoint(f"{ORIGIN}/intake", size, merkle.root_of(size, nodes))
     lines = [signers[name].cosign(checkpoint, AT) for name in sorted(SERVICES) if name != "intake"]
     frame = frame_of(signers, checkpoint, lines)
-    shown = court_file.entries_of(rows, held, nodes, size, at_rest)  # type: ignore[arg-type]  # rows as SQLAlchemy gives them
+    told = court_file.opened(rows, held, at_rest)  # type: ignore[arg-type]  # rows as SQLAlchemy gives them
+    shown = court_file.entries_of(court_file.shown_of(told), nodes, size)
     files = court_file.files_of(shown, frame, os.urandom(50_000))
     signed = verify.note_of(f"{ORIGIN}/bundles", frame["bundle"], files[verify.MANIFEST])
     files[verify.NOTE] = signers["bundles"].sign(signed).encode()

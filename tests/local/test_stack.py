@@ -124,6 +124,7 @@ def test_stack_json_says_all_and_is_its_owners_alone(stack: Stack) -> None:
     assert "arcc-karachi-system" in told["clients"]
     assert "arcc-karachi.mlo" in told["users"]
     assert all(told["processes"][name]["pid"] for name in ("postgres", "broker", "issuer"))
+    assert set(told["environments"]) == told["processes"].keys() - {"postgres", "broker", "issuer"}
 
 
 def test_everything_listens_on_loopback_alone(stack: Stack) -> None:

@@ -10,15 +10,17 @@ import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import typer
 
 from amanat.categories import Agency
 from amanat.db import Database
 from amanat.schema import background_role
+from amanat.settings import BadSettings, ServiceSettings
 
 STACK_FILE = Path(".amanat/stack.json")
+S = TypeVar("S", bound=ServiceSettings)
 
 
 def run() -> None:
@@ -66,6 +68,23 @@ def database_of(service: str) -> Database:
     return Database(
         str(url).replace("postgresql://", "postgresql+asyncpg://", 1), pool_size=2, application_name="amanat-cli"
     )
+
+
+def settings_of(process: str, settings: type[S]) -> S:
+    """A process's settings for a command that acts in its place: from the environment or, without
+    AMANAT_DATABASE_URL (or …_FILE) in it, from the local stack's process of this name ("intake-main").
+
+    Raises typer.Exit with a plain line when neither is there, or a setting does not fit.
+    """
+    told: dict[str, str] = {}
+    if _from_environment("AMANAT_DATABASE_URL") is None:
+        told = stack_info().get("environments", {}).get(process, {})
+        if not told:
+            stop(f"AMANAT_DATABASE_URL is not set ({process}'s environment is needed), and no local stack runs here")
+    try:
+        return settings.load(told)
+    except BadSettings as error:
+        stop(str(error))
 
 
 def kafka_admin() -> dict[str, str | int | float | bool]:

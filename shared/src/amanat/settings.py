@@ -14,6 +14,7 @@ There is no setting that turns authentication, row-level security or sealing off
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -82,15 +83,21 @@ class _Settings(BaseSettings):
         return init_settings, env_settings, _SecretFiles(settings_cls)
 
     @classmethod
-    def load(cls) -> Self:
-        """Reads the environment.
+    def load(cls, otherwise: Mapping[str, str] | None = None) -> Self:
+        """Reads the environment; `otherwise` holds what counts where it says nothing, by the same names.
 
         Raises BadSettings with one plain line per problem, without values: a DATABASE_URL holds a password.
         """
         try:
-            return cls()
+            return cls(**_unsaid(otherwise or {}))
         except ValidationError as error:
             raise BadSettings("\n".join(_plain(cls, problem) for problem in _problems(error))) from None
+
+
+def _unsaid(told: Mapping[str, str]) -> dict[str, Any]:
+    """What the environment does not say itself, by the names of fields."""
+    silent = {name for name in told if not (os.environ.get(name) or os.environ.get(f"{name}_FILE"))}
+    return {name.removeprefix(PREFIX).lower(): told[name] for name in silent}
 
 
 def _problems(error: ValidationError) -> list[dict[str, Any]]:

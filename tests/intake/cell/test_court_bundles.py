@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -73,6 +71,22 @@ async def test_a_system_makes_no_bundle_and_no_claim_whatever_else_it_holds(cour
     ):  # fmt: skip
         answer = await court.world.as_person("records", "POST", f"/v1/cases/{court.case}/{path}", body, roles=roles)
         assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("role", ["cell_records", "cell_supervisor"])
+async def test_who_may_make_a_bundle_may_ask_for_proofs_of_its_cells_entries(court: Court, role: str) -> None:
+    _, packed = await court.made()
+    name = next(each for each in verify.unpack(packed) if each.startswith("entries/"))
+    shown = page(packed, name)
+    async with court.world.keeper(role=role) as client:
+        proven = (await client.get(f"/v1/ledger/inclusion/{shown['position']}")).json()
+        checkpoint = await client.get("/v1/ledger/checkpoint")
+    assert (proven["leaf"], proven["proof"]) == (shown["leaf"], shown["proof"])
+    assert checkpoint.json()["note"].encode() == verify.unpack(packed)[verify.CHECKPOINT]
+    async with court.world.keeper(LAHORE, role) as client:
+        assert (await client.get(f"/v1/ledger/inclusion/{shown['position']}")).status_code == 404
+    async with court.world.keeper(role="cell_clinician") as client:
+        assert (await client.get("/v1/ledger/checkpoint")).status_code == 403
 
 
 async def test_two_persons_with_one_key_make_two_bundles(court: Court) -> None:
@@ -232,59 +246,6 @@ async def test_the_page_says_what_is_there_what_is_missing_and_the_gaps(court: C
     assert set(court_index.GAPS) == {each[4:] for each in verify.WORDS if each.startswith("gap_")}
     expected_parts = {each["part"] for each in page(packed, "report.json")["expected"]}
     assert set(court_index.EXPECTED) == expected_parts
-
-
-async def test_an_operator_makes_one_at_the_cell_and_is_on_record(court: Court, tmp_path: Path) -> None:
-    told = court.world.settings
-    environment = {
-        "AMANAT_DATABASE_URL": court.postgres.url("intake_api", "intake"), "AMANAT_ISSUER": told.issuer,
-        "AMANAT_AUDIENCE": told.audience, "AMANAT_DIRECTORY_FILE": str(told.directory_file),
-        "AMANAT_AT_REST_KEY_FILE": str(told.at_rest_key_file), "AMANAT_INDEX_KEY_FILE": str(told.index_key_file),
-        "AMANAT_KEK_PUBLIC_DIR": str(told.kek_public_dir), "AMANAT_BUNDLE_KEY_FILE": str(told.bundle_key_file),
-        "PATH": os.environ["PATH"],
-    }  # fmt: skip
-    out = tmp_path / "bundle.zip"
-    made = await _amanat(
-        environment, "bundle", court.case, "--basis", "court_order", "--reference", "Order 9", "--recipient", "Court",
-        "--looks", "--out", str(out),
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    assert out.stat().st_mode & 0o077 == 0
-    proven = await _amanat({}, "verify", str(out), "--keys", str(told.directory_file))
-    assert (proven.returncode, proven.stdout.startswith("PROVEN")) == (0, True)
-    by = court.sql("SELECT DISTINCT asked_by, client FROM bundles").strip()
-    assert by.startswith("operator ")
-    assert by.endswith("|amanat-bundle")
-    assert (
-        court.sql("SELECT count(*) FROM looks WHERE client = 'amanat-bundle' AND tenant = 'arcc-karachi'").strip()
-        == "1"
-    )
-    again = await _amanat(
-        environment,
-        "bundle",
-        court.case,
-        "--basis",
-        "consent",
-        "--reference",
-        "x",
-        "--recipient",
-        "y",
-        "--out",
-        str(out),
-    )
-    assert (again.returncode, "there already" in again.stderr) == (2, True)
-    unknown = await _amanat(
-        environment, "bundle", "C-0000-0000-0", "--basis", "consent", "--reference", "x", "--recipient", "y",
-        "--out", str(tmp_path / "other.zip"),
-    )  # fmt: skip
-    assert (unknown.returncode, "Traceback" in unknown.stderr) == (2, False)
-
-
-async def _amanat(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-c", "from amanat.cli import run; run()", *words]
-    return await asyncio.to_thread(
-        subprocess.run, call, env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
 
 
 async def test_a_case_of_a_cell_with_nothing_in_it_makes_a_bundle_too(world: World, migrated: Any) -> None:

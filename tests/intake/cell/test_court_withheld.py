@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pypdf
 import pytest
@@ -56,22 +57,29 @@ async def broken_glass(court: Court) -> None:
     await hers(court.world, "/v1/my/withdrawals", session=(await sign_in(court.world, claim.code))["session"])
 
 
+def _of_police(packed: bytes) -> list[Any]:
+    looks = page(packed, verify.LOOKS)["looks"]
+    return [each for each in looks if each["kind"] in ("leased", "look_told")]
+
+
 def hints(packed: bytes) -> list[str]:
     everything = packed + "".join(each.extract_text() for each in _pdf(packed).pages).encode()
     return [hint for hint in HINTS if hint.encode() in everything]
 
 
 async def test_an_emergency_an_order_and_her_own_page_are_in_no_bundle(court: Court) -> None:
-    before, _ = await court.made()
     await broken_glass(court)
     waiting, packed = await court.made({**ORDER, "looks": True})
     assert waiting["waiting"] > 0
     assert hints(packed) == []
     await court.checkpoint()
-    answer, packed = await court.made({**ORDER, "looks": True})
+    _, packed = await court.made({**ORDER, "looks": True})
     assert verify.verify(packed, court.trusted).proven
-    assert answer["entries"] > before["entries"]
     assert hints(packed) == []
+    # Of what an order did nothing either: she consented to `incident` and `identity` alone.
+    opened = [each["said"] for each in page(packed, "history.json")["steps"] if each["kind"] == "share_opened"]
+    assert "digital" not in [each["category"] for each in opened]
+    assert all("digital" not in each["row"].get("categories", ()) for each in _of_police(packed))
 
 
 async def test_one_of_these_that_was_changed_is_rejected_and_says_nothing_either(court: Court) -> None:
@@ -99,10 +107,27 @@ async def test_the_guard_itself_withholds_it(court: Court, monkeypatch: pytest.M
     assert codes(verify.verify(packed, court.trusted).wrong) == ["withheld_is_shown"]
 
 
-async def test_why_a_correction_was_made_is_shown_unless_it_touched_what_is_withheld(court: Court) -> None:
+async def test_why_a_correction_was_made_is_shown_only_where_its_kind_can_hold_nothing_withheld(court: Court) -> None:
+    """Whatever the correction touched: else a reason that is missing would tell that it was of the treatment."""
+    shown = await court.world.get(f"/v1/cases/{court.case}")
+    [incident] = [each for each in shown.json()["records"] if each["kind"] == "incident"]
+    body = {
+        "kind": "incident",
+        "record": {"history": "told anew"},
+        "corrects": incident["record"],
+        "reason": "misheard",
+    }
+    added = await court.world.post(f"/v1/cases/{court.case}/records", body, If_Match=shown.headers["etag"])
+    assert added.status_code == 201, added.text
+    await court.checkpoint()
     _, packed = await court.made()
-    exams = [each for each in page(packed, "report.json")["records"] if each["kind"] == "examination"]
-    assert [each["reason"] for each in exams] == [None, "a slip of the pen", None]
+    records = page(packed, "report.json")["records"]
+    exams = [each for each in records if each["kind"] == "examination"]
+    assert [(each["reason"], each["corrects"] is None) for each in exams] == [
+        (None, True), (None, False), (None, False),
+    ]  # fmt: skip
+    assert b"a slip of the pen" not in packed
+    assert "misheard" in [each["reason"] for each in records if each["kind"] == "incident"]
 
 
 async def test_who_looked_is_shown_only_where_a_court_ordered_it(court: Court) -> None:

@@ -16,7 +16,6 @@ from amanat.contracts.disclosures import CategoryWithdrawn, TombstonesRequested
 from amanat.contracts.withdrawals import Tombstone, TombstonesReported
 from intake import commands
 from intake.service import restoring
-from intake.settings import GateSettings
 
 from .world import FORENSICS, LEGAL, POLICE, World, body_of, consent
 
@@ -236,7 +235,7 @@ async def test_what_expired_meanwhile_gets_no_new_epoch(world: World) -> None:
 
 async def test_the_commands_close_tell_and_reopen(world: World, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = world.settings.model_copy(update={"database_url": postgres.url("intake_gate", "intake")})
-    monkeypatch.setattr(GateSettings, "load", classmethod(lambda _: settings))
+    monkeypatch.setattr(commands, "_settings", lambda: settings)
 
     async def run(*words: str) -> Any:
         return await asyncio.to_thread(CliRunner().invoke, commands.gate, list(words))

@@ -93,6 +93,7 @@ class Stack:
         self._ports = {name: self._port(name) for name in ("postgres", *platform.NAMES)}
         self._infrastructure = self._choose_infrastructure()
         self._parts: dict[str, Part] = {}
+        self._environments: dict[str, dict[str, str]] = {}
         self.postgres: Postgres | None = None
 
     @classmethod
@@ -155,6 +156,7 @@ class Stack:
                 person.name: {"password": self.kept.secret(person.name), "audience": person.audience} | person.claims()
                 for person in self.realm.people
             },
+            "environments": self._environments,
             "processes": {name: {"pid": part.pid, "log": str(part.log)} for name, part in self._parts.items()},
         } | self._infrastructure.more
 
@@ -254,14 +256,15 @@ class Stack:
                 issuer=self._infrastructure.issuer,
                 keys=self.keys,
                 ports=self._ports,
-            )
+            ) | {f"AMANAT_{name}": value for name, value in self._settings.items()}
             process = Process(
                 name=service.name,
                 argv=python(service.module),
-                env=environment(told | {f"AMANAT_{name}": value for name, value in self._settings.items()}),
+                env=environment(told),
                 log=self.logs / f"{service.name}.log",
                 ready=answers(self._ports[service.name]),
             )
+            self._environments[service.name] = told
             self._parts[service.name] = process
             process.start()
         for service in chosen:

@@ -1,4 +1,5 @@
-"""The gate's commands: `amanat keys …` and `amanat gate …`. They read the gate's environment."""
+"""The gate's commands: `amanat keys …` and `amanat gate …`. They read the gate's environment, or the local
+stack's."""
 
 import asyncio
 import secrets
@@ -10,6 +11,7 @@ from uuid import UUID
 import typer
 
 from amanat.categories import OUTSIDE
+from amanat.cli import settings_of
 from amanat.consent import own
 from amanat.db import Database
 from amanat.kek import FileKekPrivate, FileKekPublic
@@ -35,7 +37,7 @@ def rotate(
     quiet: Annotated[bool, typer.Option(help="Print the new generation's number only.")] = False,
 ) -> None:
     """Move every live key to a new generation and destroy the old ones: backups from before open nothing withdrawn."""
-    settings = GateSettings.load()
+    settings = _settings()
     kek = FileKekPrivate(settings.kek_public_dir, settings.kek_private_dir)
     try:
         done = _run(settings, lambda db, made: rotation.rotate(db, kek, made.kek, made, now=_now))
@@ -64,7 +66,7 @@ def restored() -> None:
             return await restoring.close(session, _now(), instruments)
 
     try:
-        request = _run(GateSettings.load(), close)
+        request = _run(_settings(), close)
     except restoring.AlreadyClosed:
         _stop("the gate is closed already, and the agencies have been asked; see `amanat gate status`")
     typer.echo(f"the gate is closed; every agency is asked for its tombstones (request {request})")
@@ -79,7 +81,7 @@ def status() -> None:
         async with database.transaction(()) as session:
             return await restoring.status(session)
 
-    found = _run(GateSettings.load(), read)
+    found = _run(_settings(), read)
     if found.restored_at is None:
         typer.echo("open; never restored")
         return
@@ -107,7 +109,7 @@ def reopen(
             _stop(f"--without takes one of {', '.join(sorted(OUTSIDE))}")
     try:
         done = _run(
-            GateSettings.load(),
+            _settings(),
             lambda database, instruments: restoring.reopen(
                 database, own(GateItself()), _now, instruments, without or ()
             ),
@@ -129,6 +131,10 @@ def _run(settings: GateSettings, work: Callable[[Database, Instruments], Awaitab
             await database.dispose()
 
     return asyncio.run(run())
+
+
+def _settings() -> GateSettings:
+    return settings_of("intake-gate", GateSettings)
 
 
 def _now() -> datetime:

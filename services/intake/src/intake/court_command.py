@@ -1,4 +1,4 @@
-"""`amanat bundle`: a court bundle made at the cell by its operator. Reads `main`'s environment."""
+"""`amanat bundle`: a court bundle made at the cell by its operator, with `main`'s environment or the local stack's."""
 
 import asyncio
 import getpass
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from amanat import verify
 from amanat.categories import Agency
-from amanat.cli import stop
+from amanat.cli import settings_of, stop
 from amanat.codes import PREFIX, BadCode, parse_code
 from amanat.db import Database
 from amanat.errors import Refused
@@ -48,7 +48,7 @@ def bundle(
     if out.exists():
         stop("the file that --out names is there already")
     try:
-        made = asyncio.run(_make(CellSettings.load(), code, body))
+        made = asyncio.run(_make(settings_of("intake-main", CellSettings), code, body))
     except Refused as refused:
         stop(refused.title)
     with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

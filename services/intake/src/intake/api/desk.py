@@ -29,6 +29,8 @@ def _as_written(text: str) -> str:
 CaseCode = Annotated[str, Path(description="the case's code, as a person may write it"), AfterValidator(_as_written)]
 
 asking = require("hospital_system", "cell_staff")
+keeping = require("hospital_system", "cell_staff", "cell_records", "cell_supervisor")
+"""Whoever keeps or answers for the cell's records: those who make court bundles ask for proofs as well."""
 Member = Annotated[Principal, Depends(asking)]
 """The hospital's system or a person of the cell: both read and write their own cell's cases."""
 

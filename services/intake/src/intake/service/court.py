@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Self, TypeVar
 from uuid import UUID
@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat import ledger, verify
 from amanat.categories import Agency, Category
 from amanat.consent import own
-from amanat.db import AnyRow, Database
+from amanat.db import Database
 from amanat.errors import NotFound
 from amanat.ledger.entries import instant
 from amanat.ledger.known import Ledgers
@@ -31,16 +31,17 @@ from amanat.principal import Principal
 from intake.errors import BundleChanged, BundlesUnavailable, NothingWitnessed
 from intake.repository import cases, consents, court
 from intake.schemas import Body, ShortText
-from intake.service import court_file
+from intake.service import court_file, court_orders
 from intake.service.court_index import render
 from intake.service.court_stamp import stamp
 from intake.service.instruments import Instruments
 from intake.service.reading import keeper
-from intake.service.sources import BUNDLES, SOURCES
+from intake.service.sources import BUNDLES, CONSENT_EVENTS, SOURCES
 
 PURPOSE = "court"
 _SHOWN = [Category(each) for each in sorted(verify.SHOWN)]
 _TABLE = "bundles"
+_CONSENTS = f"{CONSENT_EVENTS.table.name}/"
 # Two threads: at most two bundles are in memory, and the event loop goes on.
 _THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="court")
 _Result = TypeVar("_Result")
@@ -122,10 +123,8 @@ async def make(
         rows = await court.read_entries(session, access, tenant, code, () if body.looks else verify.LOOK_KINDS)
         referrals = await consents.read_referrals(session, access, tenant, code)
         without_entry = await court.rows_without_entry(session, access, tenant, code)
-        lost = [row for row in rows if row.position is None and row.passed]
-        without_entry += [_name_of_lost(row) for row in lost]
         held = await court.read_rows(session, access, SOURCES, tenant, [row.source for row in rows])
-        under = [row for row in rows if row.position is not None and row.position < checkpoint.size]
+        under = [row for row in rows if court_file.is_under(row, checkpoint.size)]
         nodes = await court_file.read_proof_nodes(session, under, checkpoint.size)
     cell, stamped = directory.cell(tenant), await stamp(instruments.timestamp_url, checkpoint.note.encode())
     frame: dict[str, Any] = {
@@ -135,24 +134,41 @@ async def make(
         "cell": {"id": tenant, "name": {"en": tenant, "ur": tenant} if cell is None else cell.name.model_dump()},
         "made_at": instant(now),
         **body.model_dump(),
-        "referrals": [
-            {"referral": row.code, "agency": row.agency, "organisation": row.organisation} for row in referrals
-        ],
+        "referrals": [],
         "waiting": [],
         "without_entry": without_entry,
+        "untold": [],
         "size": checkpoint.size,
         "checkpoint": checkpoint.note,
         "cosignatures": "".join(f"{row.line}\n" for row in checkpoint.cosignatures),
         "keys": court_file.keys_of(directory),
         "stamp": None if stamped is None else base64.b64encode(stamped).decode(),
     }
-    late = [row for row in rows if row not in lost and (row.position is None or row.position >= checkpoint.size)]
 
     def assemble() -> tuple[bytes, dict[str, bytes]]:
-        shown = court_file.entries_of(under, held, nodes, checkpoint.size, instruments.at_rest)
-        frame["waiting"] = court_file.waiting_of(late, held, instruments.at_rest)
-        pdf = render(frame, court_file.derived(shown, frame))
-        files = court_file.files_of(shown, frame, pdf)
+        told = court_file.opened(rows, held, instruments.at_rest)
+        gone = [*without_entry, *(str(row.source) for row in rows if court_file.is_lost(row))]
+        unsure = any(name.startswith(_CONSENTS) for name in gone)
+        untold = court_orders.untold(told, referrals, instruments.age_rules, now, unsure=unsure)
+        told = [replace(each, untold=place in untold) for place, each in enumerate(told)]
+        inside = [each for each in told if court_file.is_under(each.row, checkpoint.size)]
+        shown = court_file.shown_of(inside)
+        files = court_file.entries_of(shown, nodes, checkpoint.size)
+        outside = [each for each in told if not court_file.is_under(each.row, checkpoint.size)]
+        named = court_file.named_of(shown)
+        frame["untold"] = [each.row.position for each in inside if each.untold]
+        frame["waiting"] = court_file.waiting_of(each for each in outside if not court_file.is_lost(each.row))
+        frame["without_entry"] = [
+            *without_entry,
+            *(court_file.name_of_lost(each) for each in outside if court_file.is_lost(each.row)),
+        ]
+        frame["referrals"] = [
+            {"referral": row.code, "agency": row.agency, "organisation": row.organisation}
+            for row in referrals
+            if row.code in named
+        ]
+        pdf = render(frame, court_file.derived(files, frame))
+        files = court_file.files_of(files, frame, pdf)
         files[verify.NOTE] = signer.sign(verify.note_of(signer.name, str(bundle_id), files[verify.MANIFEST])).encode()
         return verify.pack(files), files
 
@@ -243,28 +259,28 @@ async def give(
             raise NotFound
         kept = _kept(row, instruments)
         frame = kept["frame"]
+        if "untold" not in frame:
+            raise BundleChanged  # made before orders were left out in full
         rows = await court.read_entries(session, access, tenant, code, () if frame["looks"] else verify.LOOK_KINDS)
-        under = [each for each in rows if each.position is not None and each.position < frame["size"]]
+        under = [each for each in rows if court_file.is_under(each, frame["size"])]
         held = await court.read_rows(session, access, SOURCES, tenant, [each.source for each in under])
         nodes = await court_file.read_proof_nodes(session, under, frame["size"])
     place = {"table": _TABLE, "row": str(row.id), "column": "pdf_sealed"}
     pdf = None if row.pdf_sealed is None else instruments.at_rest.open(row.pdf_sealed, **place)
 
     def assemble() -> bytes:
-        files = court_file.files_of(
-            court_file.entries_of(under, held, nodes, frame["size"], instruments.at_rest), frame, pdf
-        )
+        # What was left out then: a consent of since, or another age, must not change a bundle that was made.
+        untold = frozenset(frame["untold"])
+        told = [
+            replace(each, untold=each.row.position in untold)
+            for each in court_file.opened(under, held, instruments.at_rest)
+        ]
+        files = court_file.files_of(court_file.entries_of(court_file.shown_of(told), nodes, frame["size"]), frame, pdf)
         if hashlib.sha256(files[verify.MANIFEST]).digest() != bytes(row.manifest):
             raise BundleChanged
         return verify.pack({**files, verify.NOTE: kept["note"].encode()})
 
     return await _aside(assemble)
-
-
-def _name_of_lost(row: AnyRow) -> str:
-    """An entry whose leaf was taken out; of what is no court's only that there was one."""
-    kind = "entry" if court_file.is_of_no_court(row) else row.kind
-    return f"{kind}, {instant(row.at)}" if row.source is None or kind == "entry" else str(row.source)
 
 
 def _kept(row: Any, instruments: Instruments) -> Mapping[str, Any]:

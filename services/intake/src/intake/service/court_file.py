@@ -2,10 +2,9 @@
 one of `verify.PARTS_SHOWN`, and an entry of a record that holds nothing else is left out."""
 
 import base64
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import rfc8785
 from pydantic import JsonValue
@@ -17,37 +16,37 @@ from amanat.db import AnyRow
 from amanat.directory import Directory
 from amanat.ledger import Seals, Statement, open_salt, proves
 from amanat.ledger.entries import instant
-from amanat.ledger.parts import WHOLE, Parted, entry_salt, part_salt
+from amanat.ledger.parts import Parted, entry_salt, part_salt
 from amanat.ledger.reading import table_and_id
 from amanat.ledger.tree import read_nodes
 from amanat.merkle import Node
 from amanat.sealing import Unopenable
-from intake.service.sources import BREAK_GLASS, EVENT, REASON, SOURCES
+from intake.service.sources import BREAK_GLASS, REASON, SOURCES
 
 Held = Mapping[str, Mapping[str, Any]]
 """Rows that entries name, sealed, by the name."""
 _BY_TABLE = {source.table.name: source for source in SOURCES}
-_BESIDE = frozenset({"size", "checkpoint", "cosignatures", "keys", "stamp"})
-"""What of a frame has files of its own, and does not stand in the index."""
+_BESIDE = frozenset({"size", "checkpoint", "cosignatures", "keys", "stamp", "untold"})
+"""What of a frame has files of its own, or is kept beside it, and does not stand in the index."""
 _OF_NO_COURT = frozenset(source.table.name for source in BREAK_GLASS)
 """Rows of which a bundle says nothing: an emergency's reason may tell of her treatment, and an order may be secret."""
 _HER_OWN = frozenset({"claim_issued", "claim_ended", "withdrawn_from_afar", "withdrawal_undone"})
 """Kinds of entries that tell of her own page: whether she has one is hers to say."""
 _UNTOLD_LOOKS = frozenset({"own_view", "clinical_emergency", "emergency_review"})
 """Looks, by their purpose, that would tell of either."""
-_BY_ORDER = frozenset({"court_order", "statutory_duty"})
-"""Bases of consents that are none of hers: such an order may be secret, and a court knows its own."""
 _UNREADABLE = (Unopenable, ValueError, TypeError, KeyError, OverflowError)
 
 
 @dataclass(frozen=True)
 class Told:
-    """One entry, opened: what it says under which master, or why that cannot be known (`why`)."""
+    """One entry, opened: what it says under which master, or why that cannot be known (`why`). `untold`: it tells of
+    an order (`court_orders`)."""
 
     row: AnyRow
     master: bytes = b""
     statement: Statement | None = None
     why: str | None = None
+    untold: bool = False
 
     @property
     def matches(self) -> bool:
@@ -82,16 +81,30 @@ def keys_of(directory: Directory) -> dict[str, Any]:
     return {"ledgers": ledgers, "bundles": listed(directory.bundles)}
 
 
-def entries_of(
-    under: Sequence[AnyRow], held: Held, nodes: Mapping[Node, bytes], size: int, at_rest: Seals
-) -> dict[str, bytes]:
+def is_under(row: AnyRow, size: int) -> bool:
+    """Whether an entry stands in the tree of this size."""
+    return row.position is not None and row.position < size
+
+
+def is_lost(row: AnyRow) -> bool:
+    """Whether it has lost the leaf that it had."""
+    return row.position is None and bool(row.passed)
+
+
+def opened(rows: Iterable[AnyRow], held: Held, at_rest: Seals) -> list[Told]:
+    """What these entries say by what stands in the tables now."""
+    return [_opened(row, held, at_rest) for row in rows]
+
+
+def shown_of(told: Iterable[Told]) -> list[Told]:
+    """Those that a bundle shows, or says that it cannot."""
+    return [each for each in told if not _is_withheld(each)]
+
+
+def entries_of(shown: Iterable[Told], nodes: Mapping[Node, bytes], size: int) -> dict[str, bytes]:
     """The entries' files by name."""
-    told = [_opened(row, held, at_rest) for row in under]
-    before = {each.statement.source: each for each in told if each.statement is not None}
     files = {}
-    for each in told:
-        if _is_withheld(each):
-            continue
+    for each in shown:
         position = each.row.position
         try:
             proof = merkle.inclusion_proof(position, size, nodes)
@@ -101,20 +114,30 @@ def entries_of(
             "position": position,
             "leaf": _base64(bytes(each.row.hash)),
             "proof": [_base64(digest) for digest in proof],
-            **_said(each, before),
+            **_said(each),
         }
         files[f"entries/{position:012d}.json"] = rfc8785.dumps(said)
     return files
 
 
-def waiting_of(late: Sequence[AnyRow], held: Held, at_rest: Seals) -> list[dict[str, Any]]:
+def waiting_of(late: Iterable[Told]) -> list[dict[str, Any]]:
     """Entries that no cosigned checkpoint holds yet: named, and not shown."""
-    told = (_opened(row, held, at_rest) for row in late)
     return [
         {"kind": each.row.kind, "subject": each.row.subject, "at": instant(each.row.at)}
-        for each in told
-        if not (is_of_no_court(each.row) or _is_withheld(each))
+        for each in late
+        if not (is_of_no_court(each) or _is_withheld(each))
     ]
+
+
+def named_of(shown: Iterable[Told]) -> frozenset[str]:
+    """What the shown entries are of: a case, referrals, kits."""
+    return frozenset(each.row.subject for each in shown if each.statement is not None and not _is_untold(each))
+
+
+def name_of_lost(told: Told) -> str:
+    """An entry whose leaf was taken out; of what is no court's only that there was one."""
+    row, kind = told.row, "entry" if is_of_no_court(told) else told.row.kind
+    return f"{kind}, {instant(row.at)}" if row.source is None or kind == "entry" else str(row.source)
 
 
 def derived(entries: Mapping[str, bytes], frame: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,22 +195,20 @@ def _opened(row: AnyRow, held: Held, at_rest: Seals) -> Told:
     return Told(row, master, statement)
 
 
-def is_of_no_court(row: AnyRow) -> bool:
-    """Whether an entry is, by what stands in clear in it, of what a bundle says nothing of."""
-    return row.kind in _HER_OWN or table_and_id(row.source)[0] in _OF_NO_COURT
+def is_of_no_court(told: Told) -> bool:
+    """Whether an entry is, whatever can be read of it, of what a bundle says nothing of."""
+    return told.untold or told.row.kind in _HER_OWN or table_and_id(told.row.source)[0] in _OF_NO_COURT
 
 
 def _is_untold(told: Told) -> bool:
     """The same by what it holds."""
+    if is_of_no_court(told):
+        return True
     content = None if told.statement is None else told.statement.content
     columns = content.columns if isinstance(content, Parted) else content
-    if is_of_no_court(told.row):
-        return True
     if table_and_id(told.row.source)[0] == "looks" and isinstance(columns, Mapping):
         return columns.get("purpose") in _UNTOLD_LOOKS
-    event = told.parts.get(EVENT)
-    terms = event.get("terms") if isinstance(event, dict) else None
-    return isinstance(terms, dict) and terms.get("basis") in _BY_ORDER
+    return False
 
 
 def _is_withheld(told: Told) -> bool:
@@ -197,7 +218,7 @@ def _is_withheld(told: Told) -> bool:
     One that does not match its entry is never left out: who changes a record's kind must not hide it by that.
     """
     if told.statement is None:
-        return told.why is None and is_of_no_court(told.row)
+        return told.why is None and is_of_no_court(told)
     if not told.matches:
         return False
     if _is_untold(told):
@@ -209,7 +230,7 @@ def _is_withheld(told: Told) -> bool:
     return contract is not None and not {each.value for each in categories_of(contract)} & verify.SHOWN
 
 
-def _said(told: Told, before: Mapping[str | None, Told]) -> dict[str, Any]:
+def _said(told: Told) -> dict[str, Any]:
     if told.why is not None:
         return {"unreadable": told.why}
     if told.statement is None:
@@ -222,23 +243,20 @@ def _said(told: Told, before: Mapping[str | None, Told]) -> dict[str, Any]:
     shown = {
         name: {"salt": _base64(part_salt(told.master, name)), "value": value}
         for name, value in told.parts.items()
-        if name in verify.PARTS_SHOWN and (name != REASON or _may_say_why(told, before))
+        if name in verify.PARTS_SHOWN and (name != REASON or _may_say_why(told))
     }
     return {**document, "opened": shown}
 
 
-def _may_say_why(told: Told, before: Mapping[str | None, Told]) -> bool:
-    """A reason is free text, and tells of what was corrected: it is shown where the correction left alone all that is
-    withheld."""
+def _may_say_why(told: Told) -> bool:
+    """A reason is free text, and tells of what was corrected: it is shown where that can be nothing withheld. Whether
+    it was is not asked, or a reason that is missing would tell."""
     content = None if told.statement is None else told.statement.content
-    corrects = content.columns["corrects"] if isinstance(content, Parted) else None
-    if corrects is None:
-        return True
-    old = before.get(_BY_TABLE["records"].name(UUID(str(corrects))))
-    if old is None or not old.matches:
+    if not isinstance(content, Parted):
         return False
-    hidden = (told.parts.keys() | old.parts.keys()) - verify.PARTS_SHOWN - {WHOLE}
-    return all(told.parts.get(name) == old.parts.get(name) for name in hidden)
+    contract = RECORDS.get(str(content.columns["kind"]))
+    corrects = content.columns["corrects"] is not None
+    return not corrects or (contract is not None and {each.value for each in categories_of(contract)} <= verify.SHOWN)
 
 
 def _base64(data: bytes) -> str:
