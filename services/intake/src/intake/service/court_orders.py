@@ -15,12 +15,12 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from amanat.categories import Agency, Category
 from amanat.consent import AgeRules, ConsentEvent, ConsentGiven, ConsentWithdrawn
-from amanat.contracts.records import RECORDS, Person
+from amanat.contracts.records import RECORDS
 from amanat.db import AnyRow
 from amanat.ledger.parts import WHOLE, Parted
 from amanat.ledger.reading import table_and_id
-from intake.my_case.service.keeping import Kept, Key, kept
-from intake.service.ages import newest_telling_age
+from intake.my_case.service.her_age import Recorded, known_of
+from intake.my_case.service.keeping import Kept, Key, kept, latest
 from intake.service.court_file import Told
 from intake.service.recipients import OUTSIDE_HER_CONSENT
 from intake.service.sources import EVENT
@@ -48,10 +48,10 @@ def untold(
         for event in events.values()
         if isinstance(event, ConsentGiven) and event.terms.basis in OUTSIDE_HER_CONSENT
     }
-    person = newest_telling_age(reversed(_persons(entries)))
+    known = known_of(_persons(entries))
     walk = _Walk(
         {row.code: (Agency(row.agency), row.organisation) for row in referrals},
-        kept(list(events.values()), by_order, person, rules, now),
+        kept(list(events.values()), by_order, known, rules, latest(now, events.values(), known)),
         by_order,
         unsure,
     )
@@ -172,21 +172,21 @@ def _event(told: Told) -> ConsentEvent | None:
         return None
 
 
-def _persons(entries: Iterable[Told]) -> list[Person]:
-    """The current records of her person, oldest first, as far as they can be read."""
-    found: dict[str, Person] = {}
+def _persons(entries: Iterable[Told]) -> list[Recorded]:
+    """All records of her person, oldest first, as far as they can be read."""
+    found: list[Recorded] = []
     for each in entries:
         content = None if each.statement is None else each.statement.content
         if not isinstance(content, Parted) or content.columns.get("kind") != "person":
             continue
+        corrects = content.columns.get("corrects")
         try:
             record = RECORDS["person"].parse(_body(each).encode())
+            names = UUID(str(content.columns["id"])), None if corrects is None else UUID(str(corrects))
         except _UNREADABLE:
             continue
-        found.pop(str(content.columns.get("corrects")), None)
-        if isinstance(record, Person):
-            found[str(content.columns["id"])] = record
-    return list(found.values())
+        found.append(Recorded(each.row.at, *names, record))
+    return found
 
 
 def _body(told: Told) -> str:

@@ -1,9 +1,11 @@
 """What was known of her age when: a page of the past must not follow from what was learned later."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from amanat.contracts.records import Person
+from amanat.contracts.records import Person, Record
 from amanat.db import AnyRow
 from intake.service.ages import newest_telling_age
 from intake.service.documents import open_document
@@ -13,16 +15,32 @@ Known = Sequence[tuple[datetime, Person | None]]
 """From when on which record told her age, oldest first; before the first none did."""
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A record of who she is, and the one that it corrects."""
+
+    at: datetime
+    id: UUID
+    corrects: UUID | None
+    record: Record
+
+
 def known_of_her(rows: Sequence[AnyRow], instruments: Instruments) -> Known:
     """`rows` are all of the case's sealed `person` records, the corrected ones too, oldest first."""
-    opened = [(row, open_document(row, instruments).record) for row in rows]
+    return known_of(
+        [Recorded(row.recorded_at, row.id, row.corrects, open_document(row, instruments).record) for row in rows]
+    )
+
+
+def known_of(records: Sequence[Recorded]) -> Known:
+    """The same of records that are open already, oldest first."""
 
     def known(at: datetime) -> Person | None:
-        there = [(row, record) for row, record in opened if row.recorded_at <= at]
-        corrected = {row.corrects for row, _ in there}
-        return newest_telling_age(record for row, record in reversed(there) if row.id not in corrected)
+        there = [each for each in records if each.at <= at]
+        corrected = {each.corrects for each in there}
+        return newest_telling_age(each.record for each in reversed(there) if each.id not in corrected)
 
-    return [(at, known(at)) for at in sorted({row.recorded_at for row in rows})]
+    return [(at, known(at)) for at in sorted({each.at for each in records})]
 
 
 def known_at(known: Known, at: datetime) -> Person | None:
