@@ -96,6 +96,7 @@ async def test_two_persons_with_one_key_make_two_bundles(court: Court) -> None:
     assert made[0].json()["bundle"] != made[1].json()["bundle"]
 
 
+@pytest.mark.needs("pango")
 async def test_ordinary_tools_open_it(court: Court, tmp_path: Path) -> None:
     _, packed = await court.made()
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
@@ -236,6 +237,7 @@ def _pdf(packed: bytes) -> pypdf.PdfReader:
     return pypdf.PdfReader(io.BytesIO(verify.unpack(packed)[verify.PDF]))
 
 
+@pytest.mark.needs("pango")
 async def test_the_page_says_what_is_there_what_is_missing_and_the_gaps(court: Court) -> None:
     answer, packed = await court.made({**ORDER, "reference": "<b>Order</b> & 12"})
     reader = _pdf(packed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ digests = sha256
 ess_cert_id_alg = sha256
 """
 NEW_KEY = {"rsa": ["-newkey", "rsa:2048"], "ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]}
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is the authority here")
+pytestmark = pytest.mark.needs("openssl")  # the authority here
 
 
 @dataclass
