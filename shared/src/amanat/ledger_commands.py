@@ -1,9 +1,11 @@
-"""`amanat ledger`: how a service's ledger stands, what it found wrong with others', and an operator's word on it."""
+"""`amanat ledger`: how a service's ledger stands, what it found wrong with others', an operator's word on it, and the
+erasing of an entry."""
 
 from __future__ import annotations
 
 import asyncio
 import getpass
+import secrets
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -14,13 +16,16 @@ from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amanat.cli import database_of, stop
+from amanat.at_rest import AtRest
+from amanat.categories import Agency
+from amanat.cli import database_of, settings_of, stop
 from amanat.db import AnyRow
-from amanat.ledger import alarms, checkpoints, tree
+from amanat.ledger import alarms, audit, checkpoints, proofs, tree
 from amanat.ledger.witness import cosignatures_of
+from amanat.settings import ServiceSettings
 from amanat.tables import witness_states
 
-app = typer.Typer(help="Ledgers and their witnesses: status, alarms, acknowledge.", no_args_is_help=True)
+app = typer.Typer(help="Ledgers and their witnesses: status, alarms, acknowledge, erase.", no_args_is_help=True)
 
 Service = Annotated[str, typer.Option(help="intake, police-link, forensics or legal-aid")]
 T = TypeVar("T")
@@ -94,6 +99,43 @@ def acknowledge(
     if not closed:
         stop(f"no alarm stands against a ledger of that name at {service}")
     typer.echo(f"{closed} alarms closed")
+
+
+@app.command()
+def erase(
+    position: Annotated[int, typer.Argument(help="where in the ledger the entry stands")],
+    service: Service,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask again")] = False,
+) -> None:
+    """Takes an entry's salt away for good: its leaf stands, and nobody can show any more what it says.
+
+    Its row is another matter, and goes by the service's own rules; that the entry was erased is entered too.
+    """
+    worker = "intake-gate" if service == Agency.INTAKE else f"{service}-worker"
+    at_rest = AtRest.from_file(settings_of(worker, ServiceSettings).at_rest_key_file)
+    if not (yes or typer.confirm(f"Entry {position} of {service} can never be proven again. Erase it?")):
+        raise typer.Exit(1)
+
+    async def asked() -> str | None:
+        database = database_of(service)
+        try:
+            async with database.transaction(()) as session:
+                found = await proofs.entry_at(session, position)
+            if found is None:
+                return None
+            async with database.transaction((found.tenant,)) as session:
+                await audit.erase(session, bytes(found.commitment), at_rest, secrets.token_bytes, datetime.now(UTC))
+            return str(found.kind)
+        finally:
+            await database.dispose()
+
+    try:
+        kind = asyncio.run(asked())
+    except LookupError as error:
+        stop(str(error))
+    if kind is None:
+        stop(f"no entry stands at {position} in the ledger of {service}")
+    typer.echo(f"erased: entry {position} of {service} ({kind})")
 
 
 def _ask(service: str, question: Callable[[AsyncSession], Awaitable[T]]) -> T:

@@ -130,3 +130,19 @@ async def _amanat(
     return await asyncio.to_thread(
         subprocess.run, call, env=told, cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )
+
+
+async def test_an_entry_is_erased_by_a_command_and_its_leaf_stands(court: Court) -> None:
+    environment = _environment(court.world, court.postgres, "intake_gate")
+    at = "FROM ledger_leaves l JOIN ledger_entries e ON e.id = l.entry WHERE e.kind = 'record_added'"
+    position = court.sql(f"SELECT min(position) {at}").strip()
+    leaf = court.sql(f"SELECT hash FROM ledger_leaves WHERE position = {position}")
+    done = await _amanat(environment, "ledger", "erase", position, "--service", "intake", "--yes")
+    assert (done.returncode, done.stdout) == (0, f"erased: entry {position} of intake (record_added)\n"), done.stderr
+    assert court.sql(f"SELECT hash FROM ledger_leaves WHERE position = {position}") == leaf
+    salts = f"SELECT count(*) {at} AND l.position = {position} AND e.salt_sealed IS NULL"
+    assert court.sql(salts).strip() == "1"
+    assert court.sql("SELECT count(*) FROM ledger_entries WHERE kind = 'erased'").strip() == "1"
+    for asked, said in ((position, "no entry that could be erased"), ("999999", "no entry stands at 999999")):
+        refused = await _amanat(environment, "ledger", "erase", asked, "--service", "intake", "--yes")
+        assert (refused.returncode, said in refused.stderr, "Traceback" in refused.stderr) == (2, True, False)

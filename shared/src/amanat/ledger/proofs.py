@@ -48,6 +48,16 @@ async def published(session: AsyncSession, size: int | None = None, *, earliest:
     return Published(row.size, root, row.note, await cosignatures_of(session, origin, row.size, root))
 
 
+async def entry_at(session: AsyncSession, position: int) -> AnyRow | None:
+    """{tenant, kind, commitment} of the entry whose leaf stands there; None if none does."""
+    statement = (
+        select(ledger_entries.c.tenant, ledger_entries.c.kind, ledger_entries.c.commitment)
+        .join(ledger_leaves, ledger_leaves.c.entry == ledger_entries.c.id)
+        .where(ledger_leaves.c.position == position)
+    )
+    return (await session.execute(statement)).one_or_none()
+
+
 async def witnessed(session: AsyncSession, service: str, ledgers: Ledgers) -> Published | None:
     """The newest checkpoint of one's own that another service cosigned, with those cosignatures that verify; None
     while there is none. What is in the tables is not trusted: each signature is checked against `ledgers`."""
