@@ -35,12 +35,14 @@ class Heard:
 
 
 class Caller:
-    """One organisation's system with its token."""
+    """One organisation's system, or one person there, with a token; without a name she herself, who has none."""
 
-    def __init__(self, info: dict[str, Any], name: str, heard: Heard) -> None:
-        base = info["services"][info["clients"][name]["agency"]]
+    def __init__(self, info: dict[str, Any], name: str | None, heard: Heard) -> None:
+        known = info["clients"] | info["users"]
+        base = info["services"][known[name]["agency"] if name else "intake"]
         self.http = httpx.Client(base_url=base, timeout=30, event_hooks={"response": [heard.note]})
-        self.http.headers["Authorization"] = f"Bearer {tokens.token(info, name)}"
+        if name:
+            self.http.headers["Authorization"] = f"Bearer {tokens.token(info, name)}"
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """GET."""

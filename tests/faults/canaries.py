@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 _LATIN = "abcdefghijkmnpqrstuvwxyz23456789"
 _URDU = "بپتٹجچحخدڈرڑسشصضطظعغفقکگلمنہھی"
+URDU_DIGITS = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # PostgreSQL's
 
 
@@ -41,10 +42,22 @@ class Flock:
     )
     values: dict[str, Any] = field(default_factory=dict)
     roomless: set[str] = field(default_factory=set)
+    alone: set[str] = field(default_factory=set)
+    """Where values stand that bear no mark, and are searched for one by one."""
 
     def text(self, where: str) -> str:
         """A text for a field."""
         return self._put(where, f"{self.latin}{len(self.values):04d} {self.urdu}")
+
+    def digits(self, where: str, shape: str = "############") -> str:
+        """A PIN, a telephone, a CNIC: a digit for each # of the shape, and none stands in it by chance anywhere."""
+        return self.by_itself(where, "".join(_random("123456789", 1) if each == "#" else each for each in shape))
+
+    def by_itself(self, where: str, value: str) -> str:
+        """A value that the platform made, or that has no room for a mark."""
+        self.alone.add(where)
+        found: str = self._put(where, value)
+        return found
 
     def moment(self, where: str) -> str:
         """An instant to the microsecond, in UTC, within the flock's own hour."""
@@ -102,9 +115,9 @@ class Flock:
         for where, value in self.values.items():
             if isinstance(value, float):
                 yield where, str(value)
-            elif where.endswith("cnic"):
-                yield where, value
-                yield where, value.replace("-", "")
+            elif where in self.alone or where.endswith("cnic"):
+                bare = value.replace("-", "")
+                yield from ((where, each) for each in dict.fromkeys((value, bare, bare.translate(URDU_DIGITS))))
 
     def instants(self) -> Iterator[tuple[str, bytes]]:
         """Each instant as PostgreSQL stores one in a `timestamptz` column: microseconds since 2000, eight bytes."""

@@ -17,7 +17,7 @@ from amanat_local.broker import PARTITIONS
 from amanat_local.stack import Stack
 
 from .callers import Heard
-from .canaries import Flock, written
+from .canaries import URDU_DIGITS, Flock, written
 from .collector import Collector
 from .sinks import PLANTED, kafka_access
 
@@ -42,6 +42,9 @@ async def in_rows(stack: Stack, flock: Flock) -> None:
                 )
                 await connection.execute("SELECT pg_logical_emit_message(false, 'planted', $1::text)", form)
             await connection.execute("INSERT INTO planted (told) VALUES ($1)", flock.moment("planted.at"))
+            pin = flock.digits("planted.pin")
+            for written in (pin, pin.translate(URDU_DIGITS), pin.encode().hex()):
+                await connection.execute("INSERT INTO planted (told) VALUES ($1)", written)
         finally:
             await connection.close()
 

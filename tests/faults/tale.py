@@ -1,5 +1,5 @@
 """Canaries through every public door: two cases with all their parts, every record, fact and custody half, withdrawals,
-and requests that are refused.
+and requests that are refused. What came later (her page, breaking the glass, the court) is told in `later_doors.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from amanat_local.stack import Stack
 
 from .callers import Caller, Heard
 from .canaries import Flock
+from .later_doors import LaterDoors
 
 PARTS = {
     "person": "person",
@@ -34,6 +35,8 @@ BUNDLE = Path(__file__).parents[2] / "examples/bundles/arrival.json"
 TO_POLICE = ["identity", "contact", "incident", "examination", "digital", "imagery", "laboratory", "representation"]
 TO_LABORATORY = ["incident", "examination", "digital", "investigation"]
 TO_PARTNER = ["identity", "contact", "incident", "examination", "digital", "investigation", "laboratory"]
+NUMBERS = {"cnic": "#####-#######-#", "phone": "0###-########"}
+"""Systems of FHIR's identifiers and telecoms → the shape of their values."""
 SYSTEMS = {
     "cell": "arcc-karachi-system",
     "station": "station-saddar-system",
@@ -86,6 +89,8 @@ class Tale:
             self.read_by_all(case)
             self.withdraw(case)
             self.bundle()
+            with LaterDoors(self.stack.info, self.flock, self.heard, self.stale) as later:
+                later.tell(case["case"], case["police-link"], self.by["station"])
             self.bad_requests(case)
 
     def open_case(self, where: str) -> dict[str, str]:
@@ -188,7 +193,7 @@ class Tale:
         cell.post(path, self.consent("police-link", "station-saddar", ["incident"]), expect=201)
 
     def bundle(self) -> None:
-        """The same door for FHIR: every free text of the example bundle is a canary."""
+        """The same door for FHIR: every free text, number and address of the example bundle is a canary."""
         bundle = self._replaced(json.loads(BUNDLE.read_text().replace("{run}", self.barcode)))
         sent = json.dumps(bundle, ensure_ascii=False).encode()
         self.by["cell"].post("/fhir", sent, expect=200, Content_Type="application/fhir+json")
@@ -196,19 +201,22 @@ class Tale:
         told = self.by["cell"].get(f"/v1/cases/{found.json()['cases'][0]}").text
         texts = [value for where, value in self.flock.values.items() if where.startswith("fhir")]
         assert sum(text in told for text in texts) > len(texts) / 2
+        for kind in ("cnic", "phone", "line"):
+            assert any(value in told for where, value in self.flock.values.items() if where.endswith(f".{kind}"))
 
-    def _replaced(self, part: Any) -> Any:
+    def _replaced(self, part: Any, within: str = "") -> Any:
+        where = f"fhir {len(self.flock.values)}.{within}"
+        if isinstance(part, str):
+            if (shape := NUMBERS.get(within)) is not None:
+                self.stale.add(where)
+                return self.flock.digits(where, shape)
+            return self.said(where) if within in ("text", "valueString", "line", "city") else part
         if isinstance(part, list):
-            return [self._replaced(each) for each in part]
+            return [self._replaced(each, within) for each in part]
         if not isinstance(part, dict):
             return part
-        free = {"text", "valueString"}
-        return {
-            name: self.said(f"fhir {len(self.flock.values)}")
-            if name in free and isinstance(value, str)
-            else self._replaced(value)
-            for name, value in part.items()
-        }
+        system = str(part.get("system", "")).rpartition("/")[2]
+        return {name: self._replaced(value, system if name == "value" else name) for name, value in part.items()}
 
     def bad_requests(self, case: Mapping[str, str]) -> None:
         """Refusals of every kind, each of a request full of canaries."""

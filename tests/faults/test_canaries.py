@@ -198,6 +198,8 @@ async def test_every_planted_leak_is_found_in_every_encoding(observed: Observed)
     for sink in places | {"webhooks"} | ({"segments"} if observed.stack.kind == "real" else set()):
         assert wanted - sunk[sink] == set(), sink
     assert "planted.at as binary instant" not in sunk["logs"]
+    for sink in ("rows", "heap", "WAL"):
+        assert {f"planted.pin as {encoding}" for encoding in ("UTF-8", "hex")} <= sunk[sink]
 
 
 ENCODINGS = {

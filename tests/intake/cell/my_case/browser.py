@@ -17,6 +17,8 @@ from axe_core_python.async_playwright import Axe
 from fastapi import FastAPI
 from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
 
+from intake.my_case.texts import Language, say
+
 PHONE = {"width": 360, "height": 740}
 
 
@@ -77,6 +79,16 @@ class Phone:
     async def press(self, name: str) -> None:
         await self.page.get_by_role("button", name=name, exact=True).first.click()
         await self.settled()
+
+    async def sign_in(self, language: Language, code: str, pin: str) -> None:
+        """By her paper, in one go."""
+        await self.open(f"/my/{language}#{code}")
+        await self.page.fill("#pin", pin)
+        await self.press(say(language, "start.open"))
+
+    async def is_narrow(self) -> bool:
+        """Whether nothing of the page stands beyond the phone's edge."""
+        return bool(await self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
     async def read(self) -> str:
         return await self.page.inner_text("body")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
-from ..world import KARACHI, World
+from ..looking import IDENTITY, INCIDENT, look, tell
+from ..world import KARACHI, LEGAL, POLICE, World, consent
 
 PIN, DURESS, WORD = "481516", "902375", "Blue Heron"
 
@@ -48,6 +50,18 @@ async def issue(world: World, case: str, **chosen: Any) -> Claim:
     assert answer.status_code == 201, answer.text
     made = answer.json()
     return Claim(case=case, id=made["claim"], code=made["code"])
+
+
+async def her_case(world: World) -> tuple[str, dict[str, str]]:
+    """Shared with two offices, by consent and by order, looked at."""
+    soon = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    case, referrals = await world.open_case(
+        consent(POLICE, "identity", "incident", expires_at=soon), consent(LEGAL, "identity")
+    )
+    await world.order(case, POLICE, "examination")
+    for times in ((IDENTITY, INCIDENT), (IDENTITY, INCIDENT), (IDENTITY,)):
+        await tell(world, referrals[POLICE], look(datetime.now(UTC) - timedelta(hours=2), *times))
+    return case, referrals
 
 
 async def hers(world: World, path: str, **body: Any) -> httpx.Response:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -14,46 +11,11 @@ from pypdf import PdfReader
 
 from intake.my_case.texts import Language, say
 
-from ..looking import IDENTITY, INCIDENT, look, tell
-from ..world import LEGAL, POLICE, World, consent
-from .browser import browsing, chromium, listening, phone
-from .cell import DURESS, PIN, at_desk, issue
+from ..world import POLICE, World
+from .browser import phone
+from .cell import DURESS, PIN, at_desk, her_case, issue
 
 LANGUAGES = pytest.mark.parametrize("language", ["en", "ur"])
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    chromium()
-    async with browsing() as running:
-        yield running
-
-
-@pytest.fixture
-async def host(world: World) -> AsyncIterator[str]:
-    async with listening(world.main_app) as address:
-        yield address
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Where screenshots go: AMANAT_PICTURES keeps them for a look."""
-    kept = os.environ.get("AMANAT_PICTURES")
-    folder = Path(kept) if kept else tmp_path
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-async def her_case(world: World) -> tuple[str, dict[str, str]]:
-    """Shared with two offices, by consent and by order, looked at."""
-    soon = (datetime.now(UTC) + timedelta(days=30)).isoformat()
-    case, referrals = await world.open_case(
-        consent(POLICE, "identity", "incident", expires_at=soon), consent(LEGAL, "identity")
-    )
-    await world.order(case, POLICE, "examination")
-    for times in ((IDENTITY, INCIDENT), (IDENTITY, INCIDENT), (IDENTITY,)):
-        await tell(world, referrals[POLICE], look(datetime.now(UTC) - timedelta(hours=2), *times))
-    return case, referrals
 
 
 @LANGUAGES
