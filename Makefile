@@ -39,8 +39,8 @@ imports: $(VENV)/.tested ## who may import whom
 contracts: $(VENV)/.tested ## write the JSON schemas and the AsyncAPI document of the events
 	$(BIN)/python -m amanat.contracts.export
 
-bench: $(VENV)/.ready ## measure on the real stack; the figures go to bench/README.md
-	$(BIN)/python -m bench.run --stack real
+bench: $(VENV)/.tested ## measure on the real stack; the figures go to bench/
+	$(BIN)/python -m bench.run
 	$(BIN)/python -m bench.ledger
 	$(BIN)/python -m bench.my_case
 	$(BIN)/python -m bench.bundle

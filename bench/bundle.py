@@ -33,7 +33,7 @@ from amanat.contracts.records.examination import Injury
 from amanat.ledger import Source
 from amanat.ledger.entries import instant
 from amanat.notes import Checkpoint, NoteSigner
-from bench.run import total_memory
+from bench.figures import total_memory
 from intake.service import court_file
 from intake.service.sources import CONSENT_EVENTS, HALVES, RECORDS_OF_CASES
 

@@ -39,7 +39,9 @@ from amanat.ledger.audit import audit
 from amanat.principal import Principal
 from amanat_local.keys import Keys
 from amanat_local.postgres import Postgres
-from bench.run import BODY, total_memory
+from bench.figures import total_memory
+from bench.stack import STATION as RECIPIENT
+from bench.stack import case
 from intake.schemas import NewCase
 from intake.service.cases import open_case
 from intake.service.instruments import Instruments
@@ -103,7 +105,7 @@ async def open_cases(postgres: Postgres, keys: Keys, rounds: int) -> dict[str, l
     )
     instruments = Instruments.from_settings(settings, FileKekPublic(settings.kek_public_dir), secrets.token_bytes)
     database = Database(settings.database_url, application_name="bench")
-    body, who = NewCase.model_validate(BODY), principal(Agency.INTAKE, CELL)
+    body, who = NewCase.model_validate_json(case(RECIPIENT)), principal(Agency.INTAKE, CELL)
 
     async def once() -> float:
         began = time.perf_counter()

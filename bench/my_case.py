@@ -32,8 +32,8 @@ from amanat.codes import new_code
 from amanat.principal import Principal
 from amanat_local.keys import Keys
 from amanat_local.postgres import Postgres
+from bench.figures import total_memory
 from bench.ledger import running
-from bench.run import total_memory
 from intake import main as intake_main
 from intake.my_case.api.desk import Desk
 from intake.my_case.schemas import NewClaim
