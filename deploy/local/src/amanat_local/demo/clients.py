@@ -99,5 +99,11 @@ class Client:
 def whole(summary: httpx.Response) -> bool:
     """Whether the partner's summary holds all that is on its way to it: each piece replaces the one before."""
     parts = summary.json().get("parts", {})
-    kinds = [record["record"] for record in parts.get("laboratory", ())]
-    return "investigation" in parts and kinds.count("custody_half") == 4 and "laboratory_report" in kinds
+    kinds = {name: [record["record"] for record in records] for name, records in parts.items()}
+    laboratory = kinds.get("laboratory", [])
+    return (
+        {"identity", "incident"} <= parts.keys()
+        and "fir" in kinds.get("investigation", [])
+        and laboratory.count("custody_half") == 4
+        and "laboratory_report" in laboratory
+    )
