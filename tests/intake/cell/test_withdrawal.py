@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from amanat.contracts.disclosures import CategoryWithdrawn
 from amanat.contracts.withdrawals import TombstoneConfirmed
+from amanat_local.postgres import Postgres
 from intake.repository import keys as key_repository
 from intake.service import withdrawals
 from intake.service.sweeps import sweep
@@ -200,22 +201,19 @@ async def test_nothing_goes_out_under_a_consent_that_expired_before_its_sweep(wo
 
 
 @pytest.mark.parametrize("at_once", [100, 1])
-async def test_a_case_that_cannot_be_opened_keeps_no_other_from_ending(
-    world: World, monkeypatch: pytest.MonkeyPatch, at_once: int
+async def test_a_case_that_cannot_be_settled_keeps_no_other_from_ending(
+    world: World, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     monkeypatch.setattr("intake.service.sweeps.BATCH", at_once)
     soon = datetime.now(UTC) + timedelta(minutes=5)
     cases = [await world.open_case(consent(POLICE, "identity", expires_at=soon.isoformat())) for _ in range(3)]
-    spoilt = cases[0][0]
-    async with world.gate.transaction(()) as session:
-        await session.execute(
-            text("INSERT INTO consent_events (id, tenant, case_code, kind, sealed, recorded_at)"
-                 " VALUES (:id, 'arcc-karachi', :case, 'given', '\\x00', now())"),
-            {"id": uuid4(), "case": spoilt},
-        )  # fmt: skip
+    spoilt = cases[0][1][POLICE]
+    await asyncio.to_thread(
+        postgres.sql, "intake", f"UPDATE shares SET category = 'no-category' WHERE referral = '{spoilt}'"
+    )
     await sweep(world.gate, world.gate_access, soon, world.instruments)
     left = await world.rows("SELECT referral FROM keys")
-    assert [row.referral for row in left] == [cases[0][1][POLICE]]
+    assert [row.referral for row in left] == [spoilt]
 
 
 async def test_a_consent_recorded_by_a_process_whose_clock_runs_ahead_does_not_end_here(world: World) -> None:

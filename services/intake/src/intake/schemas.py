@@ -244,6 +244,11 @@ class WithdrawalDone(BaseModel):
     withdrawn_at: datetime
     endings: tuple[AgencyEnding, ...]
     still_shared: tuple[Category, ...] = Field(description="categories that stay readable on another valid basis")
+    unread: bool = Field(
+        default=False,
+        description="something of the case did not open: what was named ended all the same, and where nobody can tell "
+        "whose consent it was, for every office",
+    )
 
 
 class NewKit(Body):

@@ -25,7 +25,7 @@ STATEMENTS: list[tuple[ModuleType, str]] = [
     (looks, "read_looks"),
     (each_alone, "read_each"),
     (claims, "read_unaccounted"),
-    (viewing, "load_events"),
+    (viewing, "readable_events"),
     (persons, "read_persons"),
     (viewing, "secret_consents"),
 ]

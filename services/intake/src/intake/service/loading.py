@@ -43,6 +43,8 @@ class LoadedCase:
     documents: list[Document] = field(default_factory=list)
     referrals: list[Referral] = field(default_factory=list)
     barcodes: list[str] = field(default_factory=list)
+    unread: frozenset[str] = frozenset()
+    """Tables of which a row did not open, where it was loaded only to end something (`service.ending`)."""
 
     @property
     def grants(self) -> frozenset[Grant]:
@@ -125,12 +127,14 @@ async def load_events(
     session: AsyncSession, access: Access, tenant: str, code: str, instruments: Instruments
 ) -> list[ConsentEvent]:
     """The case's consent events, opened."""
-    return [
-        _EVENT.validate_json(
-            instruments.at_rest.open(row.sealed, table="consent_events", row=str(row.id), column="sealed")
-        )
-        for row in await consents.read_events(session, access, tenant, code)
-    ]
+    return [open_event(row, instruments) for row in await consents.read_events(session, access, tenant, code)]
+
+
+def open_event(row: Row[Any], instruments: Instruments) -> ConsentEvent:
+    """A sealed consent event, opened. Raises Unopenable, ValueError."""
+    return _EVENT.validate_json(
+        instruments.at_rest.open(row.sealed, table="consent_events", row=str(row.id), column="sealed")
+    )
 
 
 async def load_grants(

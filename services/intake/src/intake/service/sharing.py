@@ -70,15 +70,34 @@ def plan(
         changes.shares_opened.append((referral.code, share))
         changes.state("share_opened", referral.code, category=category.value, epoch=share.epoch)
     for category in sorted(granted & set(referral.shares) - set(started)):
-        share = replace(referral.shares[category], until=_until(grants, referral, category, setting))
+        until = _until(grants, referral, category, setting)
+        if not setting.opens:
+            # What may not be opened is not prolonged either: an end that was told does not move away.
+            until = min((end for end in (until, referral.shares[category].until) if end is not None), default=None)
+        share = replace(referral.shares[category], until=until)
         if share != referral.shares[category]:
             referral = replace(referral, shares={**referral.shares, category: share})
             changes.shares_prolonged.append((referral.code, share))
+    return disclose(changes, _closed_if_empty(changes, referral, setting), documents, started, setting)
+
+
+def end_shares(changes: Changes, referral: Referral, categories: Collection[Category], setting: Setting) -> Referral:
+    """End these shares of one referral, whatever grants there are. Returns the referral as it will stand."""
+    ended = sorted(set(referral.shares) & set(categories))
+    if not ended:
+        return referral
+    referral = replace(referral, consent_version=referral.consent_version + 1)
+    for category in ended:
+        referral = end(changes, referral, category, setting)
+    return _closed_if_empty(changes, referral, setting)
+
+
+def _closed_if_empty(changes: Changes, referral: Referral, setting: Setting) -> Referral:
     if referral.state == "open" and not referral.shares:
         changes.timeline.append(_entry(setting.now, "referral_closed", referral))
         referral = replace(referral, state="closed")
     changes.referrals[referral.code] = referral
-    return disclose(changes, referral, documents, started, setting)
+    return referral
 
 
 def disclose(

@@ -2,7 +2,7 @@
 look accounts for, and what `break_glass.service.timetable` names.
 
 Each case is taken in a transaction of its own, its row locked first as everywhere. One that fails is left for the next
-round and keeps no other waiting: an expired grant must end although a stranger's case cannot be opened.
+round and keeps no other waiting: an expired grant must end although a stranger's case cannot be settled.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,12 +17,13 @@ from amanat.consent import Access
 from amanat.db import Database, is_transient
 from amanat.errors import NotFound
 from intake.break_glass.service.timetable import steps
-from intake.changes import Changes
+from intake.changes import Changes, Referral, Share
 from intake.repository import cases, custody, keys, looks
 from intake.service import custody as custody_service
 from intake.service import looks as looks_service
+from intake.service.ending import end_named, load_to_end, plan_endings
 from intake.service.instruments import Instruments
-from intake.service.loading import load, plan_all, save, setting_of
+from intake.service.loading import save, setting_of
 
 BATCH = 100
 RECEIPT_WAITS = timedelta(minutes=5)
@@ -134,14 +135,23 @@ async def each(database: Database, name: str, find: Find, step: Step) -> int:
 async def end_expired(
     session: AsyncSession, gate: Access, tenant: str, code: str, now: datetime, instruments: Instruments
 ) -> None:
-    """Ends what has no valid grant left, as a withdrawal does: key gone, tombstone out, in one transaction."""
+    """Ends what has no valid grant left, as a withdrawal does: key gone, tombstone out, in one transaction. Of a case
+    that does not open what has run out ends all the same: a share's own end stands beside it."""
     try:
-        case = await load(session, gate, [tenant], code, instruments, mints=False)
+        case = await load_to_end(session, gate, [tenant], code, instruments)
     except NotFound:
         return
     changes = Changes()
     minter = instruments.minter()
-    plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
+    setting = setting_of(case, minter, instruments, now, opens=False)
+
+    def over(_: Referral, share: Share) -> bool:
+        return share.until is not None and share.until <= setting.now
+
+    plan_endings(changes, case, setting, over)
+    if case.unread:
+        # By an age that did not open the plan may think it still valid, and would think so at every round.
+        end_named(changes, case, setting, over)
     await save(session, case, changes, minter, instruments, now)
 
 

@@ -9,6 +9,7 @@ from amanat.contracts.records import Person, Record
 from amanat.db import AnyRow
 from intake.service.ages import newest_telling_age
 from intake.service.documents import open_document
+from intake.service.ending import PERSONS, readable
 from intake.service.instruments import Instruments
 
 Known = Sequence[tuple[datetime, Person | None]]
@@ -26,10 +27,14 @@ class Recorded:
 
 
 def known_of_her(rows: Sequence[AnyRow], instruments: Instruments) -> Known:
-    """`rows` are all of the case's sealed `person` records, the corrected ones too, oldest first."""
-    return known_of(
-        [Recorded(row.recorded_at, row.id, row.corrects, open_document(row, instruments).record) for row in rows]
+    """`rows` are all of the case's sealed `person` records, the corrected ones too, oldest first. One that does not
+    open is left out: she must see what is shared, and take it back, all the same."""
+    opened, _ = readable(
+        PERSONS,
+        rows,
+        lambda row: Recorded(row.recorded_at, row.id, row.corrects, open_document(row, instruments).record),
     )
+    return known_of(opened)
 
 
 def known_of(records: Sequence[Recorded]) -> Known:

@@ -8,7 +8,7 @@ from amanat.categories import Agency, Category
 from amanat.consent import Grant, own
 from amanat.db import Database
 from amanat.errors import NotFound
-from intake.changes import Changes
+from intake.changes import Changes, Referral, Share
 from intake.my_case import schemas
 from intake.my_case.repository import claims
 from intake.my_case.service.found import BY_LAW, Found
@@ -18,7 +18,8 @@ from intake.my_case.service.signing_in import Claim
 from intake.my_case.service.tools import Tools
 from intake.my_case.service.viewing import find
 from intake.service.cases import entry
-from intake.service.loading import LoadedCase, load
+from intake.service.ending import CONSENTS, load_to_end, named_of
+from intake.service.loading import LoadedCase
 from intake.service.withdrawals import take_back
 
 REASON = "withdrawn_from_afar"
@@ -28,18 +29,25 @@ Taken = list[tuple[Grant, frozenset[Category]]]
 async def take_back_from_afar(
     database: Database, claim: Claim, wish: schemas.TakeBack, now: datetime, tools: Tools
 ) -> schemas.TakenBack:
-    """Ends what she names, as far as it rests on consent; keys, tombstones, the call and the timeline are one
-    transaction. Repeating it changes nothing, and asks for no second call. Raises NotFound when the claim has ended.
+    """Ends what she names, as far as it rests on consent, or on what does not open; keys, tombstones, the call and the
+    timeline are one transaction. Repeating it changes nothing, and asks for no second call. Raises NotFound when the
+    claim has ended.
     """
     she, instruments = herself(claim), tools.instruments
     access = own(she)
     async with database.transaction(she.tenants) as session:
-        case = await load(session, access, she.cells, claim.case, instruments, mints=False)
+        case = await load_to_end(session, access, she.cells, claim.case, instruments)
         live = await claims.read_claim(session, she.tenants, claim.case)
         if live is None or live.id != claim.id:
             raise NotFound
         taken = _taken(case, wish)
-        call = instruments.new_id() if taken else None
+
+        def meant(referral: Referral, share: Share) -> bool:
+            return _is_meant(wish, referral.agency, referral.organisation, share.category)
+
+        # Of a consent that does not open nobody can tell what it holds: all that she means ends.
+        blindly = CONSENTS in case.unread and any(named_of(referral, meant) for referral in case.referrals)
+        call = instruments.new_id() if taken or blindly else None
         if call is not None:
             changes = Changes()
             await claims.add_call(
@@ -53,10 +61,11 @@ async def take_back_from_afar(
                     "at": now,
                 },
             )
-            await claims.add_afar(session, list(_rows(case, call, taken, now, tools)))
+            if taken:
+                await claims.add_afar(session, list(_rows(case, call, taken, now, tools)))
             changes.timeline.append(entry(now, REASON, call=str(call)))
             changes.state(REASON, case.code, call=str(call))
-            await take_back(session, case, changes, taken, instruments, now)
+            await take_back(session, case, changes, taken, instruments, now, meant=meant)
         found = await find(session, access, claim, now, instruments)
     return _told(found, wish, call, now, Names(instruments, wish.language, claim.tenant))
 

@@ -10,7 +10,7 @@ from amanat.consent import Access, Grant, ended, ends_at, fold, missing_deciders
 from amanat.db import AnyRow, Database
 from amanat.errors import NotFound
 from amanat.looks import fetch
-from intake.break_glass.service.secrecy import secret_consents
+from intake.break_glass.service.secrecy import secret_consents, secret_orders_besides
 from intake.my_case import schemas
 from intake.my_case.repository import claims, persons
 from intake.my_case.repository import looks as looks_repository
@@ -27,8 +27,8 @@ from intake.my_case.service.tools import Tools
 from intake.my_case.texts import Language
 from intake.repository import consents, looks
 from intake.service.ages import by_age
+from intake.service.ending import readable_events
 from intake.service.instruments import Instruments
-from intake.service.loading import load_events
 
 
 async def view(database: Database, claim: Claim, language: Language, now: datetime, tools: Tools) -> schemas.MyCase:
@@ -72,10 +72,12 @@ async def find(session: AsyncSession, access: Access, claim: Claim, now: datetim
     cells_own = await looks.read_looks(session, access, tenant, case)
     told = await looks_repository.read_each(session, access, tenant, case, list(of))
     leased = await claims.read_unaccounted(session, access, tenant, case)
-    events = await load_events(session, access, tenant, case, instruments)
+    events, unread = await readable_events(session, access, tenant, case, instruments)
     known = known_of_her(await persons.read_persons(session, access, tenant, case), instruments)
     now = keeping.latest(now, events, known)
     secret = await secret_consents(session, access, tenant, case, now)
+    if unread:
+        events += await secret_orders_besides(session, access, tenant, case, now, secret, events)
     epochs: dict[Key, list[AnyRow]] = {}
     for row in shares:
         epochs.setdefault(_key(of[row.referral], row.category), []).append(row)
@@ -83,7 +85,7 @@ async def find(session: AsyncSession, access: Access, claim: Claim, now: datetim
     grants = [each for each in by_age(fold(events), known_at(known, now)) if each.grant_id not in secret]
     found = Found(
         shared=tuple(
-            _shared(row, of[row.referral], grants, kept, now, instruments)
+            _shared(row, of[row.referral], grants, kept, now, instruments, unread=unread)
             for row in shares
             # One that has run out ends with the gate's next sweep; nothing is leased under it.
             if row.ended_at is None
@@ -132,7 +134,14 @@ def _key(referral: AnyRow, category: str) -> Key:
 
 
 def _shared(
-    row: AnyRow, referral: AnyRow, grants: Collection[Grant], kept: Kept, now: datetime, instruments: Instruments
+    row: AnyRow,
+    referral: AnyRow,
+    grants: Collection[Grant],
+    kept: Kept,
+    now: datetime,
+    instruments: Instruments,
+    *,
+    unread: bool,
 ) -> Shared:
     category = Category(row.category)
     valid = [
@@ -154,5 +163,6 @@ def _shared(
         purpose=referral.purpose,
         category=category,
         until=of_these if _key(referral, category) in kept.secret else row.until,
-        bases=frozenset(grant.basis for grant in valid),
+        # What rests on a consent that does not open is hers to take back like any other.
+        bases=frozenset(grant.basis for grant in valid) or frozenset({"consent"} if unread else ()),
     )
