@@ -32,7 +32,7 @@ async def _close(world: World) -> UUID:
 
 
 async def _reopen(world: World, *without: str) -> int:
-    return await restoring.reopen(world.gate, world.gate_access, _now, world.instruments, without)
+    return (await restoring.reopen(world.gate, world.gate_access, _now, world.instruments, without)).restarted
 
 
 async def _answer(world: World, request: UUID, agency: Agency, tombstones: Sequence[Tombstone] = ()) -> None:

@@ -118,7 +118,12 @@ def reopen(
         _stop("the gate is open; nothing was restored")
     except restoring.Unanswered as missing:
         _stop(f"not reopened: no answer yet from {', '.join(sorted(missing.agencies))} (or give --without AGENCY)")
-    typer.echo(f"the gate is open; {done} cases went into a new epoch")
+    except restoring.NothingOpens as nothing:
+        _stop(f"not reopened: none of {nothing} opens; is this the database's own key at rest?")
+    typer.echo(f"the gate is open; {done.restarted} cases went into a new epoch")
+    if done.unread:
+        named = ", ".join(f"{case} of {cell}" for cell, case in done.unread)
+        _stop(f"{len(done.unread)} cases do not open, and are closed to every agency until they are mended: {named}")
 
 
 def _run(settings: GateSettings, work: Callable[[Database, Instruments], Awaitable[Result]]) -> Result:

@@ -6,11 +6,13 @@ that is then still valid.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+import structlog
+from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import outbox
@@ -20,9 +22,12 @@ from amanat.contracts.disclosures import TombstonesRequested
 from amanat.contracts.withdrawals import Tombstone, TombstonesReported
 from amanat.db import Database
 from amanat.errors import NotFound
+from amanat.sealing import Unopenable
 from intake.changes import Changes
 from intake.repository import restorations
 from intake.repository.changes import SOURCE
+from intake.service.cases import entry
+from intake.service.ending import end_named, load_to_end, plan_endings
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, load, plan_all, save, save_event, setting_of
 from intake.service.sharing import end
@@ -30,6 +35,9 @@ from intake.service.sharing import end
 BATCH = 200
 EVERYBODY = "*"
 WITHDRAWABLE = frozenset({"consent", "guardian"})
+
+_UNREAD = Counter("amanat_case_not_restarted_total", "Cases that did not open when the gate was reopened")
+_log = structlog.get_logger(__name__)
 
 
 class NotRequested(Exception):
@@ -50,6 +58,21 @@ class Unanswered(Exception):
     def __init__(self, agencies: Collection[str]) -> None:
         super().__init__(", ".join(sorted(agencies)))
         self.agencies = frozenset(agencies)
+
+
+class NothingOpens(Exception):
+    """Not one case opens: the gate stays closed, since this is no spoilt case but another database's key at rest."""
+
+    def __init__(self, cases: Collection[tuple[str, str]]) -> None:
+        super().__init__(f"{len(cases)} cases")
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """How many cases went into a new epoch; and those, as (tenant, case), that do not open and are closed to all."""
+
+    restarted: int
+    unread: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -137,11 +160,12 @@ async def reopen(
     now: Callable[[], datetime],
     instruments: Instruments,
     without: Collection[str] = (),
-) -> int:
-    """Starts a new epoch of every still valid grant, then lets the gate lease again; returns how many cases.
+) -> Reopened:
+    """Starts a new epoch of every still valid grant, then lets the gate lease again.
 
-    Each case in a transaction of its own: interrupted and begun again it goes through all once more. Raises StillOpen,
-    and Unanswered while an agency that is not among `without` has not reported.
+    Each case in a transaction of its own: interrupted and begun again it goes through all once more. One that does not
+    open keeps no other closed: what it shares ends, since nobody can tell what of it was withdrawn. Raises StillOpen,
+    Unanswered while an agency that is not among `without` has not reported, and NothingOpens.
     """
     async with database.transaction(()) as session:
         request_id = await restorations.open_request(session)
@@ -150,19 +174,30 @@ async def reopen(
         raise StillOpen
     if missing:
         raise Unanswered(missing)
-    done, last = 0, ("", "")
+    restarted, unread, last = 0, list[tuple[str, str]](), ("", "")
     while True:
         async with database.transaction(()) as session:
             batch = await restorations.cases_after(session, last, BATCH)
         if not batch:
             break
         for tenant, code in batch:
-            async with database.transaction((tenant,)) as session:
-                await _restart(session, gate, tenant, code, now(), instruments)
-        done, last = done + len(batch), batch[-1]
+            try:
+                async with database.transaction((tenant,)) as session:
+                    await _restart(session, gate, tenant, code, now(), instruments)
+                restarted += 1
+            except (Unopenable, ValueError, KeyError) as error:
+                unread.append((tenant, code))
+                _UNREAD.inc()
+                _log.error("case_not_restarted", cell=tenant, error=type(error).__name__)
+        last = batch[-1]
+    if unread and not restarted:
+        raise NothingOpens(unread)
+    for tenant, code in unread:
+        async with database.transaction((tenant,)) as session:
+            await _end_all(session, gate, tenant, code, now(), instruments)
     async with database.transaction(()) as session:
         await restorations.reopen(session, request_id, sorted(without), now())
-    return done
+    return Reopened(restarted, tuple(unread))
 
 
 async def _restart(
@@ -175,7 +210,8 @@ async def _restart(
         return
     changes = Changes()
     minter = instruments.minter()
-    setting = setting_of(case, minter, instruments, now)
+    # What agencies reported may have outgrown a message: that is said on the timeline, and stops no reopening.
+    setting = setting_of(case, minter, instruments, now, must_fit=False)
     for referral in case.referrals:
         ending = replace(referral, consent_version=referral.consent_version + 1) if referral.shares else referral
         for category in sorted(ending.shares):
@@ -185,17 +221,31 @@ async def _restart(
     await save(session, case, changes, minter, instruments, now)
 
 
+async def _end_all(
+    session: AsyncSession, gate: Access, tenant: str, code: str, now: datetime, instruments: Instruments
+) -> None:
+    """Ends whatever a case shares: its keys are the backup's, and what she took back since might open again."""
+    case = await load_to_end(session, gate, [tenant], code, instruments)
+    changes = Changes()
+    minter = instruments.minter()
+    setting = setting_of(case, minter, instruments, now, opens=False)
+    end_named(changes, case, setting, lambda _, __: True)
+    changes.timeline.append(entry(now, "case_not_restarted"))
+    await save(session, case, changes, minter, instruments, now)
+
+
 async def _take_of_case(
     session: AsyncSession,
     gate: Access,
     tenant: str,
     code: str,
-    tombstones: Iterable[Tombstone],
+    tombstones: Collection[Tombstone],
     now: datetime,
     instruments: Instruments,
 ) -> None:
-    case = await load(session, gate, [tenant], code, instruments, mints=False)
+    case = await load_to_end(session, gate, [tenant], code, instruments)
     changes = Changes()
+    reported = {(tombstone.referral, tombstone.category) for tombstone in tombstones}
     for tombstone in tombstones:
         for event in _withdrawals(case, tombstone):
             await save_event(session, case, changes, event, instruments, now)
@@ -216,7 +266,8 @@ async def _take_of_case(
         )
         changes.state("withdrawal_recovered", referral.code, category=tombstone.category.value, epoch=tombstone.epoch)
     minter = instruments.minter()
-    plan_all(changes, case, setting_of(case, minter, instruments, now, opens=False))
+    setting = setting_of(case, minter, instruments, now, opens=False)
+    plan_endings(changes, case, setting, lambda referral, share: (referral.code, share.category) in reported)
     await save(session, case, changes, minter, instruments, now)
 
 
