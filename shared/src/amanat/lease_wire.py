@@ -1,9 +1,10 @@
 """A lease on the wire, and what it is once here.
 
 `POST {gate}/internal/v1/leases {"items": [{"referral", "organisation", "purpose"}]}` →
-`{"leases": [{"referral", "consent_version", "expires_in_s", "keys": [{"category", "epoch", "key_id", "key"}]}]}`,
-in the same order; `key` is base64. The agency is the token's, never the body's. Unknown, foreign, another
-organisation's and closed are one same empty item.
+`{"leases": [{"referral", "consent_version", "expires_in_s", "keys": [{"category", "epoch", "key_id", "key"}],
+"unopened"}]}`, in the same order; `key` is base64. The agency is the token's, never the body's. Unknown, foreign,
+another organisation's and closed are one same empty item. `unopened` says of one item what a gate that is away says of
+all: there is something, and no key of it to be had now.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class _WireLease(BaseModel):
     consent_version: int = Field(ge=0)
     expires_in_s: float = Field(ge=0, allow_inf_nan=False)
     keys: list[_WireKey]
+    unopened: bool = False
 
 
 class _WireAnswer(BaseModel):
@@ -111,8 +113,9 @@ def request_body(asks: Sequence[Ask]) -> dict[str, list[dict[str, str]]]:
     }
 
 
-def read_answer(body: bytes, asks: Sequence[Ask], *, agency: str, asked_at: float) -> list[Lease]:
-    """One lease per ask, in order. Raises GateAway if the answer is not one to exactly these asks."""
+def read_answer(body: bytes, asks: Sequence[Ask], *, agency: str, asked_at: float) -> list[Lease | GateAway]:
+    """One lease per ask, in order, or why there is none. Raises GateAway if the answer is not one to exactly these
+    asks."""
     try:
         answer = _WireAnswer.model_validate_json(body)
     except ValidationError:
@@ -120,7 +123,9 @@ def read_answer(body: bytes, asks: Sequence[Ask], *, agency: str, asked_at: floa
     if [lease.referral for lease in answer.leases] != [ask.referral for ask in asks]:
         raise GateAway("the gate answered to something else than was asked")
     return [
-        Lease(
+        GateAway("the gate cannot open a key of this referral")
+        if lease.unopened
+        else Lease(
             agency=agency,
             organisation=ask.organisation,
             purpose=ask.purpose,

@@ -132,13 +132,16 @@ class LeaseClient:
             _fail(batch.values(), error)
         else:
             for (ask, future), lease in zip(batch.items(), leases, strict=True):
+                if isinstance(lease, GateAway):
+                    _fail([future], lease)
+                    continue
                 self._hold(ask, lease)
                 future.set_result(lease)
         finally:
             for ask in batch:
                 del self._flying[ask]
 
-    async def _send(self, asks: Sequence[Ask]) -> list[Lease]:
+    async def _send(self, asks: Sequence[Ask]) -> list[Lease | GateAway]:
         token = await self._token()
         asked_at, response = await self._post(asks, token)
         if response.status_code == httpx.codes.UNAUTHORIZED:

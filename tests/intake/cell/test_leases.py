@@ -6,9 +6,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from amanat.principal import Principal
+from amanat_local.postgres import Postgres
 from intake.service import leasing, withdrawals
 from intake.service.sweeps import sweep
 
@@ -109,6 +111,30 @@ async def test_a_lease_that_cannot_be_recorded_brings_no_key(world: World, monke
     answer = await world.lease(POLICE, referrals[POLICE])
     assert answer.status_code == 500
     assert "keys" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "UPDATE keys SET wrap = set_byte(wrap, 20, get_byte(wrap, 20) # 1) WHERE category = 'incident'",
+        "UPDATE request_secrets SET generation = 99"
+        " WHERE id IN (SELECT secret_id FROM keys WHERE category = 'incident')",
+    ],
+)
+async def test_a_key_that_does_not_open_is_one_referrals_503_and_no_others(
+    world: World, postgres: Postgres, spoilt: str
+) -> None:
+    _, whole = await world.open_case(consent(POLICE, "identity"))
+    _, broken = await world.open_case(consent(POLICE, "identity", "incident"))
+    await asyncio.to_thread(postgres.sql, "intake", spoilt)
+    before = REGISTRY.get_sample_value("amanat_lease_unopened_total", {"agency": "police-link"}) or 0
+    answer = await world.lease(POLICE, broken[POLICE], whole[POLICE], "P-0000-0000-0")
+    assert answer.status_code == 200
+    given = answer.json()["leases"]
+    assert [(len(each["keys"]), each["unopened"]) for each in given] == [(0, True), (1, False), (0, False)]
+    assert REGISTRY.get_sample_value("amanat_lease_unopened_total", {"agency": "police-link"}) == before + 1
+    # No key of it left, so none is on record as leased.
+    assert [row.referral for row in await world.rows("SELECT referral FROM leases")] == [whole[POLICE]]
 
 
 async def test_a_lease_never_outlives_the_consent(world: World) -> None:

@@ -46,6 +46,7 @@ class Gate:
         self.takes_s = 0.0
         self.refusals: list[int | Exception] = []
         self.body: bytes | None = None
+        self.unopened: set[str] = set()
         self.opened = asyncio.Event()
         self.opened.set()
 
@@ -67,6 +68,12 @@ class Gate:
         empty = {"consent_version": 0, "expires_in_s": 0}
         full = {"consent_version": 4, "expires_in_s": self.expires_in_s}
         leases = [{"referral": item["referral"], **(full if keys else empty), "keys": keys} for item in items]
+        leases = [
+            {**empty, "referral": each["referral"], "keys": [], "unopened": True}
+            if each["referral"] in self.unopened
+            else each
+            for each in leases
+        ]
         return httpx.Response(200, json={"leases": leases})
 
     def client(self, token_source: Callable[[], Awaitable[str]] | None = None) -> LeaseClient:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import httpx
 import pytest
 
 from amanat import leases
-from amanat.leases import GateAway, GateRefused, LeaseClient
+from amanat.leases import GateAway, GateRefused, Lease, LeaseClient
 from amanat.service_token import TokenUnavailable
 
 from .gates import PURPOSE, REFERRAL, STATION, Clock, Gate, Tokens, wire_key
@@ -26,6 +27,22 @@ async def test_an_unreachable_or_failing_gate_is_away(
         await client.lease(REFERRAL, STATION, PURPOSE)
     assert not isinstance(away.value, GateRefused)
     assert REFERRAL not in str(away.value)
+    assert (await client.lease(REFERRAL, STATION, PURPOSE)).keys
+
+
+async def test_a_key_that_the_gate_cannot_open_is_a_gate_away_to_who_asked_for_it_alone(
+    client: LeaseClient, gate: Gate
+) -> None:
+    gate.unopened = {REFERRAL}
+    broken, whole = await asyncio.gather(
+        client.lease(REFERRAL, STATION, PURPOSE), client.lease("P-2", STATION, PURPOSE), return_exceptions=True
+    )
+    assert len(gate.asked) == 1
+    assert isinstance(broken, GateAway)
+    assert not isinstance(broken, GateRefused)
+    assert isinstance(whole, Lease)
+    assert whole.keys
+    gate.unopened = set()
     assert (await client.lease(REFERRAL, STATION, PURPOSE)).keys
 
 

@@ -11,17 +11,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
+from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger
 from amanat.contracts.values import Identifier
+from amanat.db import AnyRow
 from amanat.kek import KekPrivate, unwrap
 from amanat.principal import Principal
+from amanat.sealing import Unopenable
 from intake.errors import GateClosed
 from intake.repository import keys, restorations
 from intake.service.instruments import Instruments
 from intake.service.sources import LEASES
+
+_UNOPENED = Counter("amanat_lease_unopened_total", "Asks for a lease of which a key did not open", ["agency"])
+_log = structlog.get_logger(__name__)
 
 
 class LeaseItem(BaseModel):
@@ -52,12 +59,14 @@ class LeasedKey(BaseModel):
 
 
 class LeaseGiven(BaseModel):
-    """What one ask gets; empty, it says nothing about why."""
+    """What one ask gets; empty, it says nothing about why. `unopened`: there is something, whose key does not open at
+    this gate; who asked can read nothing of it now, and must not take it for ended."""
 
     referral: str
     consent_version: int = 0
     expires_in_s: float = 0
     keys: tuple[LeasedKey, ...] = ()
+    unopened: bool = False
 
 
 class LeaseAnswer(BaseModel):
@@ -74,7 +83,8 @@ async def lease(
     kek: KekPrivate,
     instruments: Instruments,
 ) -> LeaseAnswer:
-    """Leases what each item may have. The records of it commit with this transaction, before the answer is sent.
+    """Leases what each item may have; of one whose key does not open it says so. The records of it commit with this
+    transaction, before the answer is sent.
 
     Raises GateClosed after a restore, until the gate is reopened.
     """
@@ -89,7 +99,14 @@ async def lease(
         if referral is None or not rows:
             given[position] = LeaseGiven(referral=item.referral)
             continue
-        secrets = await asyncio.to_thread(_unsealed, kek, {row.secret_id: (row.generation, row.sealed) for row in rows})
+        try:
+            opened = await asyncio.to_thread(_opened, kek, rows)
+        except Unopenable:
+            # One spoilt wrap is one referral's misfortune: the others of the batch get their keys.
+            given[position] = LeaseGiven(referral=item.referral, unopened=True)
+            _UNOPENED.labels(principal.agency).inc()
+            _log.error("lease_unopened", agency=principal.agency, organisation=item.organisation, cell=referral.tenant)
+            continue
         ends = [(row.until - now).total_seconds() for row in rows if row.until is not None]
         given[position] = LeaseGiven(
             referral=item.referral,
@@ -100,7 +117,7 @@ async def lease(
                     category=row.category,
                     epoch=row.epoch,
                     key_id=row.key_id,
-                    key=base64.b64encode(unwrap(secrets[row.secret_id], row.key_id, row.wrap)).decode(),
+                    key=base64.b64encode(opened[row.key_id]).decode(),
                 )
                 for row in rows
             ),
@@ -121,6 +138,12 @@ async def lease(
     statements = [LEASES.statement("leased", row["referral"], now, row) for row in recorded]
     await ledger.enter(session, statements, instruments.at_rest, instruments.randomness)
     return LeaseAnswer(leases=tuple(given[position] for position in range(len(items))))
+
+
+def _opened(kek: KekPrivate, rows: Sequence[AnyRow]) -> dict[UUID, bytes]:
+    """The rows' data keys by their ids. Raises Unopenable if one of them does not open."""
+    secrets = _unsealed(kek, {row.secret_id: (row.generation, row.sealed) for row in rows})
+    return {row.key_id: unwrap(secrets[row.secret_id], row.key_id, row.wrap) for row in rows}
 
 
 def _unsealed(kek: KekPrivate, sealed: dict[UUID, tuple[int, bytes]]) -> dict[UUID, bytes]:
