@@ -126,7 +126,8 @@ class LedgerDuty:
         try:
             await tree.integrate(self.database)
         except tree.Damaged as damage:
-            _log.error("ledger_damaged", alarm=damage.alarm)  # the next checkpoint raises it
+            # Until it is mended, twice a second: an alarm that stands is not raised, nor logged, again.
+            await alarms.raise_alarm(self.database, self.speaker.origin, damage.alarm, {}, self.now())
 
     async def _publish(self, at: datetime) -> None:
         checkpoint = await publish(self.database, self.speaker, at)

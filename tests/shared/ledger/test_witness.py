@@ -110,7 +110,7 @@ async def test_a_database_restored_from_a_backup_is_seen(world: World) -> None:
         world[POLICE].sql(f"TRUNCATE {', '.join(tables)}")
         world[POLICE].sql(
             "INSERT INTO ledger_entries OVERRIDING SYSTEM VALUE TABLE backup_ledger_entries",
-            *(f"INSERT INTO {table} TABLE backup_{table}" for table in tables[1:]),
+            *(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE backup_{table}" for table in tables[1:]),
         )
         await world.tick(POLICE)
         assert {(kind, of) for other in OTHERS for kind, of in await world[other].alarms()} == {("rollback", POLICE)}

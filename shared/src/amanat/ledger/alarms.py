@@ -12,6 +12,7 @@
 | `sequencer_waits` | oneself | an entry waits longer than that for the sequencer: a transaction stays open |
 | `own_history_changed` | oneself | the leaves no longer make up the root that was published |
 | `not_ours` | oneself | a witness cosigned, in this ledger's name, a checkpoint that was never published here |
+| `tree_damaged` | oneself | stored nodes are not what the leaves make them; `amanat ledger rebuild` mends that |
 | `entry_missing` | oneself | a leaf whose entry is gone |
 | `record_changed` | oneself | an entry, or the row that it is of, that no longer matches its leaf |
 | `record_without_entry` | oneself | a row that should be in the ledger and is not |
@@ -36,9 +37,10 @@ from amanat.db import AnyRow, Database
 from amanat.tables import ledger_alarms, witness_states, witnessed
 
 SILENCE, UNCOSIGNED, SEQUENCER_WAITS = "silence", "uncosigned", "sequencer_waits"
+TREE_DAMAGED = "tree_damaged"
 ENDING = frozenset({SILENCE, UNCOSIGNED, SEQUENCER_WAITS})
 """What ends by itself, and stops nothing."""
-_ONCE = ENDING | {"fork", "rollback", "unlinked", "bad_checkpoint"}
+_ONCE = ENDING | {TREE_DAMAGED, "fork", "rollback", "unlinked", "bad_checkpoint"}
 """Of these, one stands at a time for each ledger: a stranger cannot fill the table with them."""
 _OPEN = Gauge("amanat_ledger_alarm", "Alarms over a ledger that nobody has acknowledged", ["origin", "kind"])
 _log = structlog.get_logger(__name__)

@@ -55,8 +55,8 @@ class Speaker:
 
 
 async def latest(session: AsyncSession) -> AnyRow | None:
-    """The checkpoint published last: {published_at, size, root, note}."""
-    statement = select(ledger_checkpoints).order_by(ledger_checkpoints.c.published_at.desc()).limit(1)
+    """The checkpoint published last: {published_at, size, root, note, number}."""
+    statement = select(ledger_checkpoints).order_by(ledger_checkpoints.c.number.desc()).limit(1)
     return (await session.execute(statement)).one_or_none()
 
 
@@ -89,7 +89,7 @@ async def publish(database: Database, speaker: Speaker, at: datetime) -> Checkpo
     async with database.transaction(()) as session:
         await session.execute(_ONE)
         last = await latest(session)
-        if (None if last is None else last.published_at) != (None if before is None else before.published_at):
+        if (None if last is None else last.number) != (None if before is None else before.number):
             return None  # another process was quicker, and what was found here may be older than what it signed
         row = {"published_at": at, "size": checkpoint.size, "root": checkpoint.root, "note": note}
         await session.execute(insert(ledger_checkpoints).values(row))
