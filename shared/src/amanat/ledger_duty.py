@@ -83,7 +83,7 @@ class LedgerDuty:
         ledgers = Ledgers.of(directory)
         signer = _signer(settings.ledger_key_file, directory, service)
         speaker = Speaker(service, signer, new_id)
-        witness = Witness(speaker, ledgers)
+        witness = Witness(speaker, ledgers, settings.checkpoint_seconds)
         board, every_s, audit_s = Board(database), settings.checkpoint_seconds, settings.audit_seconds
         return cls(service, database, speaker, witness, board, every_s, audit_s, sources, at_rest, tenants, now, now())
 
@@ -130,7 +130,7 @@ class LedgerDuty:
             await alarms.raise_alarm(self.database, self.speaker.origin, damage.alarm, {}, self.now())
 
     async def _publish(self, at: datetime) -> None:
-        checkpoint = await publish(self.database, self.speaker, at)
+        checkpoint = await publish(self.database, self.speaker, at, self.every_s)
         if checkpoint is not None:
             _SIZE.labels(self.service).set(checkpoint.size)
 
@@ -141,7 +141,7 @@ class LedgerDuty:
 
     async def _watch(self) -> None:
         now = self.now()
-        await self.witness.watch(self.database, self.every_s, self.since, now)
+        await self.witness.watch(self.database, self.since, now)
         async with self.database.transaction(()) as session:
             number, oldest = await tree.waiting(session)
             _WAITING.labels(self.service).set(number)

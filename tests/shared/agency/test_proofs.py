@@ -36,7 +36,7 @@ async def looks(police: World, organisation: str, number: int) -> None:
 
 
 async def publish(police: World) -> Checkpoint:
-    made = await checkpoints.publish(police.worker, SPEAKER, datetime.now(UTC))
+    made = await checkpoints.publish(police.worker, SPEAKER, datetime.now(UTC), 600)
     assert made is not None
     return made
 

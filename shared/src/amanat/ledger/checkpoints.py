@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -60,8 +61,12 @@ async def latest(session: AsyncSession) -> AnyRow | None:
     return (await session.execute(statement)).one_or_none()
 
 
-async def publish(database: Database, speaker: Speaker, at: datetime) -> Checkpoint | None:
-    """Integrates what waits, then signs and publishes the checkpoint of this tick; None if another process did.
+async def publish(database: Database, speaker: Speaker, at: datetime, every_s: float) -> Checkpoint | None:
+    """Integrates what waits, then signs and publishes the checkpoint of this tick; None if another process did, for
+    this tick or the next one, `every_s` later.
+
+    A checkpoint further ahead than that was published under a clock that has gone back since, or put in by a hand: an
+    alarm, and no reason to fall silent until its time comes.
 
     A history of one's own that does not hold is published as it is found, so that all others see it, and is an alarm
     here as well.
@@ -74,7 +79,10 @@ async def publish(database: Database, speaker: Speaker, at: datetime) -> Checkpo
         before = await latest(session)
         size = await tree.size_of(session)
     if before is not None and before.published_at >= at:
-        return None
+        if before.published_at <= at + timedelta(seconds=every_s):
+            return None
+        detail: dict[str, JsonValue] = {"published_at": before.published_at.isoformat()}
+        await alarms.raise_alarm(database, speaker.origin, alarms.CLOCK_WENT_BACK, detail, at)
     previous = 0 if before is None else int(before.size)
     wanted = merkle.nodes_for_consistency(previous, size) if previous <= size else set[merkle.Node]()
     found = await tree.recompute(database, wanted, upto=size)
