@@ -25,6 +25,7 @@ from alembic import op
 from amanat.schema import tenant_table
 from amanat.schema.agency_v1 import create_agency
 from amanat.schema.ledger_v1 import create_ledger
+from amanat.schema.ledger_v2 import mend_ledger
 from amanat.schema.v1 import create_platform
 
 revision = "0001"
@@ -34,6 +35,7 @@ down_revision = None
 def upgrade() -> None:
     create_platform(op, "{db}", "{background}")
     create_ledger(op, "{db}")
+    mend_ledger(op, "{db}")
     if "{background}" == "worker":
         create_agency(op, "{db}")
     op.execute(
