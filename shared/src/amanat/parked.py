@@ -145,19 +145,20 @@ async def list_parked(session: AsyncSession, what: str | None = None) -> list[Pa
     ]
 
 
-async def retry(database: Database, inbox: Handles, referral: str) -> Retried:
-    """Runs a referral's parked events again, in their order, each in its own transaction; stops at the first that
-    fails, which stays parked with all behind it.
+async def retry(database: Database, inbox: Handles, place: Place) -> Retried:
+    """Runs a referral's parked events of one topic again, in their order, each in its own transaction; stops at the first
+    that fails, which stays parked with all behind it. What another sender put under that referral on a topic of its own
+    neither goes along nor stands in the way.
 
     Raises the database's transient errors; what was released before stays released.
     """
     released = 0
     while True:
-        waiting = await _ids(database, parked.c.referral == referral)
+        waiting = await _ids(database, _of(place))
         for row_id in waiting:
             reason = await _again(database, inbox, row_id)
             if reason is not None:
-                return Retried(released, len(await _ids(database, parked.c.referral == referral)), reason)
+                return Retried(released, len(await _ids(database, _of(place))), reason)
             released += 1
         if not waiting:
             return Retried(released, 0, None)
@@ -185,19 +186,19 @@ async def attend(database: Database, inbox: Handles) -> int:
     """
     asked = parked.c.retry_requested_at.is_not(None)
     released = 0
-    for referral in await _referrals(database, asked):
-        released += (await retry(database, inbox, referral)).released
-        await _tried(database, parked.c.referral == referral)
+    for place in await _places(database, asked):
+        released += (await retry(database, inbox, place)).released
+        await _tried(database, _of(place))
     for row_id in await _ids(database, asked):  # what belongs to no referral
         released += await _again(database, inbox, row_id) is None
         await _tried(database, parked.c.id == row_id)
     urgent = parked.c.type.in_(sorted(inbox.never_park))
-    behind_it = await _referrals(database, urgent)
+    behind_it = await _places(database, urgent)
     for row_id in await _ids(database, urgent):
         released += await _again(database, inbox, row_id) is None
-    for referral in behind_it:
-        if not await _ids(database, (parked.c.referral == referral) & (parked.c.reason != BEHIND)):
-            released += (await retry(database, inbox, referral)).released
+    for place in behind_it:
+        if not await _ids(database, _of(place) & (parked.c.reason != BEHIND)):
+            released += (await retry(database, inbox, place)).released
     return released
 
 
@@ -206,10 +207,16 @@ async def _tried(database: Database, condition: Any) -> None:
         await session.execute(update(parked).where(condition).values(retry_requested_at=None))
 
 
-async def _referrals(database: Database, condition: Any) -> list[str]:
+async def _places(database: Database, condition: Any) -> list[Place]:
     async with database.transaction(()) as session:
-        found = select(parked.c.referral).distinct().where(condition, parked.c.released_at.is_(None))
-        return sorted(referral for referral in await session.scalars(found) if referral is not None)
+        found = select(parked.c.topic, parked.c.referral).distinct().where(condition, parked.c.released_at.is_(None))
+        rows = (await session.execute(found.where(parked.c.referral.is_not(None)))).all()
+        return sorted((row.topic, row.referral) for row in rows)
+
+
+def _of(place: Place) -> ColumnElement[bool]:
+    topic, referral = place
+    return (parked.c.topic == topic) & (parked.c.referral == referral)
 
 
 def _named(what: str) -> ColumnElement[bool]:

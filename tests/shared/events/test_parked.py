@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from sqlalchemy import update
 
 from amanat import parked
@@ -13,6 +14,8 @@ from amanat.tables import parked as parked_rows
 
 from .effects import Effects, numbered, parked_of
 from .making import DISCLOSED, KIT, NOW, P1, P2, SADDAR, WITHDRAWN, came
+
+ON_P1 = ("disclosures.police-link", P1)
 
 
 async def test_a_parked_referral_stops_only_itself(worker: Database, inbox: Inbox, effects: Effects) -> None:
@@ -69,10 +72,39 @@ async def test_an_agency_cannot_hold_back_anothers_referral_by_naming_it(inbox: 
     assert effects.of(P1) == ["1"]
 
 
+@pytest.mark.parametrize("by", ["referral", "event"])
+async def test_what_another_put_under_the_same_referral_keeps_no_retry_from_it(
+    worker: Database, inbox: Inbox, effects: Effects, by: str
+) -> None:
+    garbage = came(P1, "pk.amanat.garbage.v1", topic="facts.forensics")
+    fact = came(P1, body=b"poison", topic="facts.police-link")
+    await inbox.process([garbage])
+    await inbox.process([fact])
+    effects.healed = True
+    async with worker.transaction(()) as session:
+        asked = P1 if by == "referral" else str(fact.event_id)
+        assert await parked.request_retry(session, asked) == (2 if by == "referral" else 1)
+    assert await parked.attend(worker, inbox) == 1
+    assert effects.of(P1) == ["poison"]
+    async with worker.transaction(()) as session:
+        [left] = await parked.list_parked(session)
+    assert (left.event_id, left.retry_requested) == (garbage.event_id, False)
+
+
+async def test_a_withdrawal_that_heals_takes_along_what_waited_on_its_own_topic_alone(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    await inbox.process([came(P1, WITHDRAWN, b"poison"), came(P1, KIT, b"later")])
+    await inbox.process([came(P1, "pk.amanat.garbage.v1", topic="disclosures.legal-aid")])
+    effects.healed = True
+    assert await parked.attend(worker, inbox) == 2
+    assert effects.of(P1) == ["poison", "later"]
+
+
 async def test_a_retry_runs_what_is_parked_in_its_order(worker: Database, inbox: Inbox, effects: Effects) -> None:
     await inbox.process(numbered(P1, "poison", "2", "3"))
     effects.healed = True
-    assert await parked.retry(worker, inbox, P1) == parked.Retried(released=3, remaining=0, reason=None)
+    assert await parked.retry(worker, inbox, ON_P1) == parked.Retried(released=3, remaining=0, reason=None)
     assert effects.of(P1) == ["poison", "2", "3"]
     await inbox.process(numbered(P1, "4"))
     assert effects.of(P1) == ["poison", "2", "3", "4"]
@@ -82,7 +114,7 @@ async def test_a_retry_that_fails_stays_parked_with_all_behind_it(
     worker: Database, inbox: Inbox, effects: Effects
 ) -> None:
     await inbox.process(numbered(P1, "poison", "2"))
-    assert await parked.retry(worker, inbox, P1) == parked.Retried(released=0, remaining=2, reason="Poison")
+    assert await parked.retry(worker, inbox, ON_P1) == parked.Retried(released=0, remaining=2, reason="Poison")
     assert effects.of(P1) == []
     assert await parked_of(worker) == [(KIT, "Poison"), (KIT, parked.BEHIND)]
 
@@ -93,7 +125,7 @@ async def test_what_was_released_does_not_take_effect_again_when_it_is_delivered
     batch = numbered(P1, "poison", "2")
     await inbox.process(batch)
     effects.healed = True
-    await parked.retry(worker, inbox, P1)
+    await parked.retry(worker, inbox, ON_P1)
     await inbox.process(batch)
     assert effects.of(P1) == ["poison", "2"]
 
@@ -127,8 +159,8 @@ async def test_a_retry_and_the_consumer_do_not_overtake_each_other(
 ) -> None:
     await inbox.process(numbered(P1, "poison", *map(str, range(1, 10))))
     effects.healed = True
-    await asyncio.gather(parked.retry(worker, inbox, P1), inbox.process(numbered(P1, "10")))
-    await parked.retry(worker, inbox, P1)
+    await asyncio.gather(parked.retry(worker, inbox, ON_P1), inbox.process(numbered(P1, "10")))
+    await parked.retry(worker, inbox, ON_P1)
     assert effects.of(P1) == ["poison", *map(str, range(1, 11))]
 
 
