@@ -20,11 +20,16 @@ from sqlalchemy.types import Uuid
 
 from amanat.contracts import EVENTS
 from amanat.db import Database, is_transient
+from amanat.facts import BadFact
 from amanat.received import Received, received
 from amanat.tables import inbox, parked
+from amanat.waiting import Patience
 
 BEHIND = "ReferralParked"
 """The reason of an event that is parked only because an earlier one of its referral is."""
+
+FORGED = BadFact.__name__
+"""The reason of what its agency did not sign, or what does not open: trying again makes it no truer."""
 
 _PARKED = Counter("amanat_parked_total", "Events parked", ["type", "reason"])
 _SEEN = select(inbox.c.event_id).where(inbox.c.event_id == func.any(bindparam("ids", type_=ARRAY(Uuid))))
@@ -64,6 +69,7 @@ class Handles(Protocol):
     """What a retry needs of an inbox."""
 
     never_park: frozenset[str]
+    patience: Patience
 
     def tenants(self, events: Sequence[Received]) -> frozenset[str]: ...
 
@@ -146,9 +152,9 @@ async def list_parked(session: AsyncSession, what: str | None = None) -> list[Pa
 
 
 async def retry(database: Database, inbox: Handles, place: Place) -> Retried:
-    """Runs a referral's parked events of one topic again, in their order, each in its own transaction; stops at the first
-    that fails, which stays parked with all behind it. What another sender put under that referral on a topic of its own
-    neither goes along nor stands in the way.
+    """Runs a referral's parked events of one topic again, in their order, each in its own transaction; stops at the
+    first that fails, which stays parked with all behind it. What another sender put under that referral on a topic of
+    its own neither goes along nor stands in the way.
 
     Raises the database's transient errors; what was released before stays released.
     """
@@ -181,8 +187,9 @@ async def attend(database: Database, inbox: Handles) -> int:
     """What the worker does every few seconds: retries what an operator asked for, and what must not wait for one.
 
     A withdrawal is never parked behind its referral. One whose own handling failed is kept aside all the same, or it
-    would hold up every other withdrawal on its partition; it is tried again here, and what waited behind it alone
-    follows. Returns how many events were released.
+    would hold up every other withdrawal on its partition; it is tried again here, more and more seldom, and what waited
+    behind it alone follows. What nobody signed is not: anybody with a way to the topic could keep the process busy with
+    it. It waits for an operator like anything else. Returns how many events were released.
     """
     asked = parked.c.retry_requested_at.is_not(None)
     released = 0
@@ -192,14 +199,26 @@ async def attend(database: Database, inbox: Handles) -> int:
     for row_id in await _ids(database, asked):  # what belongs to no referral
         released += await _again(database, inbox, row_id) is None
         await _tried(database, parked.c.id == row_id)
-    urgent = parked.c.type.in_(sorted(inbox.never_park))
+    urgent = parked.c.type.in_(sorted(inbox.never_park)) & (parked.c.reason != FORGED)
     behind_it = await _places(database, urgent)
-    for row_id in await _ids(database, urgent):
-        released += await _again(database, inbox, row_id) is None
+    for row_id in inbox.patience.due(await _ids(database, urgent)):
+        released += await _again_patiently(database, inbox, row_id)
     for place in behind_it:
         if not await _ids(database, _of(place) & (parked.c.reason != BEHIND)):
             released += (await retry(database, inbox, place)).released
     return released
+
+
+async def _again_patiently(database: Database, inbox: Handles, row_id: int) -> bool:
+    try:
+        done = await _again(database, inbox, row_id) is None
+    except Exception:
+        # Of a passing trouble that only this row meets, the others must not see more than one round.
+        inbox.patience.failed(row_id)
+        raise
+    if not done:
+        inbox.patience.failed(row_id)
+    return done
 
 
 async def _tried(database: Database, condition: Any) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import parked
 from amanat.db import Database
+from amanat.facts import BadFact
 from amanat.inbox import Inbox
+from amanat.received import Received
 from amanat.tables import parked as parked_rows
+from amanat.waiting import Patience
 
-from .effects import Effects, numbered, parked_of
+from .effects import Effects, Poison, inbox_of, numbered, parked_of
 from .making import DISCLOSED, KIT, NOW, P1, P2, SADDAR, WITHDRAWN, came
 
 ON_P1 = ("disclosures.police-link", P1)
@@ -57,6 +62,64 @@ async def test_a_withdrawal_that_fails_itself_is_tried_again_without_an_operator
     assert await parked.attend(worker, inbox) == 2
     assert effects.of(P1) == ["poison", "later"]
     assert await parked_of(worker) == []
+
+
+async def test_what_must_not_wait_and_fails_again_is_tried_more_and_more_seldom(
+    worker: Database, inbox: Inbox, effects: Effects
+) -> None:
+    now = 0.0
+    inbox.patience = Patience(lambda: now)
+    await inbox.process([came(P1, WITHDRAWN, b"poison"), came(P2, WITHDRAWN, b"poison")])
+    tried: list[float] = []
+    while now < 1_000:
+        before = len(effects.calls)
+        await parked.attend(worker, inbox)
+        tried += [now] * (len(effects.calls) - before)
+        now += 2
+    assert tried[::2] == tried[1::2], "both"
+    assert tried[::2] == [0, 2, 6, 14, 30, 62, 126, 254, 510, 810]
+    effects.healed = True
+    now += 300
+    assert await parked.attend(worker, inbox) == 2
+
+
+async def test_a_passing_trouble_of_one_withdrawal_keeps_another_waiting_for_a_round_at_most(worker: Database) -> None:
+    async def troubled(session: AsyncSession, events: Sequence[Received]) -> None:
+        if events[0].referral in troubles:
+            raise troubles[events[0].referral]
+
+    troubles: dict[str | None, Exception] = {P1: Poison(), P2: Poison()}
+    inbox = inbox_of(worker, troubled)
+    inbox.patience = Patience(lambda: 0.0)
+    await inbox.process([came(P1, WITHDRAWN), came(P2, WITHDRAWN)])
+    troubles = {P1: ConnectionResetError()}
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            await parked.attend(worker, inbox)
+    assert await parked.attend(worker, inbox) == 1
+    assert await parked_of(worker, P2) == []
+    assert len(await parked_of(worker, P1)) == 1
+
+
+async def test_what_nobody_signed_waits_for_an_operator_even_under_a_type_that_is_never_parked(
+    worker: Database,
+) -> None:
+    tried: list[str | None] = []
+
+    async def disbelieves(session: AsyncSession, events: Sequence[Received]) -> None:
+        tried.extend(event.referral for event in events)
+        raise BadFact("not signed")
+
+    inbox = inbox_of(worker, disbelieves)
+    await inbox.process([came(P1, WITHDRAWN)])
+    assert await parked_of(worker) == [(WITHDRAWN, "BadFact")]
+    tried.clear()
+    await parked.attend(worker, inbox)
+    assert tried == []
+    async with worker.transaction(()) as session:
+        await parked.request_retry(session, P1)
+    await parked.attend(worker, inbox)
+    assert tried == [P1]
 
 
 async def test_redelivery_of_what_was_parked_parks_nothing_twice(worker: Database, inbox: Inbox) -> None:
