@@ -16,6 +16,7 @@ from amanat import parked
 from amanat.db import Database, is_transient
 from amanat.received import Received, UnknownType
 from amanat.telemetry import span
+from amanat.waiting import Patience
 
 __all__ = ["Handler", "Inbox", "TryAgain", "UnknownType", "unseen"]
 
@@ -77,6 +78,7 @@ class Inbox:
         tenants_of: Callable[[Received], str | None],
     ) -> None:
         self.never_park = never_park
+        self.patience = Patience()
         self._database = database
         self._handlers = dict(handlers)
         self._tenants_of = tenants_of

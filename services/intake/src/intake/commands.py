@@ -93,7 +93,8 @@ def status() -> None:
     for agency, (tombstones, taken) in sorted(found.answered.items()):
         typer.echo(f"{agency}: {tombstones} tombstones reported, {taken} of them news")
     for agency in found.missing:
-        typer.echo(f"{agency}: no answer yet")
+        here, parts = found.partly.get(agency, (0, 0))
+        typer.echo(f"{agency}: {here} of {parts} pieces of its answer" if here else f"{agency}: no answer yet")
 
 
 @gate.command()

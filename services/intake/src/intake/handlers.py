@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency
@@ -11,7 +12,7 @@ from amanat.contracts.base import FACTS, SealedFact
 from amanat.contracts.custody import KitReceived, KitReleased
 from amanat.contracts.looks import LooksReported
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
-from amanat.facts import FactOpener
+from amanat.facts import BadFact, FactOpener
 from amanat.inbox import Handler
 from amanat.received import Received
 from intake.service import facts
@@ -31,9 +32,12 @@ def handlers(
         for event in events:
             # The topic says whose word it is: Kafka's ACLs let only that agency write there.
             agency = TOPICS[event.topic]
-            sealed = event.event()
+            try:
+                sealed = event.event()
+            except ValidationError:
+                raise BadFact("no sealed fact") from None
             if not isinstance(sealed, SealedFact):
-                raise facts.NeverOpened
+                raise BadFact("no sealed fact")
             fact = opener.open(
                 agency,
                 sealed,

@@ -54,12 +54,14 @@ class Unanswered(Exception):
 
 @dataclass(frozen=True)
 class Status:
-    """Whether the gate is closed, since when, and who answered: {agency: (tombstones, withdrawals taken)}."""
+    """Whether the gate is closed, since when, who answered: {agency: (tombstones, withdrawals taken)}, and of whose
+    answer only pieces are here: {agency: (how many, of how many)}."""
 
     closed: bool
     restored_at: datetime | None
     reopened_at: datetime | None
     answered: Mapping[str, tuple[int, int]]
+    partly: Mapping[str, tuple[int, int]]
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -92,11 +94,11 @@ async def status(session: AsyncSession) -> Status:
     """How the gate stands."""
     last = await restorations.last_request(session)
     if last is None:
-        return Status(False, None, None, {})
-    answered = {
-        row.agency: (row.tombstones, row.applied) for row in await restorations.answers(session, last.request_id)
-    }
-    return Status(last.reopened_at is None, last.restored_at, last.reopened_at, answered)
+        return Status(False, None, None, {}, {})
+    told = await restorations.answers(session, last.request_id)
+    answered = {row.agency: (row.tombstones, row.applied) for row in told if row.here == row.parts}
+    partly = {row.agency: (row.here, row.parts) for row in told if row.agency not in answered}
+    return Status(last.reopened_at is None, last.restored_at, last.reopened_at, answered, partly)
 
 
 async def take_tombstones(
@@ -109,7 +111,8 @@ async def take_tombstones(
 ) -> None:
     """Records each withdrawal that the restored database does not know, and ends what rested on it.
 
-    Also after the gate was reopened without this agency: its tombstones still take effect. Raises NotRequested.
+    Each piece of an answer takes effect as it comes, the agency counts as having answered with the last. Also after the
+    gate was reopened without this agency: its tombstones still take effect. Raises NotRequested.
     """
     if await restorations.find_request(session, fact.request_id) is None:
         raise NotRequested
@@ -126,9 +129,9 @@ async def take_tombstones(
             by_case[place.tenant, place.case_code].append(tombstone)
     for tenant, code in sorted(by_case):
         await _take_of_case(session, gate, tenant, code, by_case[tenant, code], now, instruments)
-    await restorations.note_answer(
-        session, fact.request_id, agency, now, len(fact.tombstones), sum(map(len, by_case.values()))
-    )
+    piece = (fact.answer_id or fact.request_id, fact.part or 1, fact.parts or 1)
+    taken = sum(map(len, by_case.values()))
+    await restorations.note_part(session, fact.request_id, agency, piece, now, len(fact.tombstones), taken)
 
 
 async def reopen(
