@@ -28,6 +28,8 @@ NOTHING: dict[str, tuple[str, Change]] = {
         "consent-period",
         lambda c: c["provision"].update(period={"start": "2025-01-01", "end": "2024-01-01"}),
     ),
+    "given on an empty date": ("consent-period", lambda c: c.update(dateTime="1900-01-01")),
+    "from an empty year on": ("consent-period", lambda c: c["provision"].update(period={"start": "1900"})),
     "given in the future": ("consent-period", lambda c: c.update(dateTime="2026-03-02")),
     "without an actor": ("consent-recipient", lambda c: c["provision"].pop("actor")),
     "to an unknown station": (

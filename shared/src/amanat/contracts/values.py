@@ -25,6 +25,7 @@ _TIMESTAMP = re.compile(
 )
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EARLIEST, _LATEST = 1900, 2199
+_YEARS_EXPECTED = "a year between 1900 and 2199 is expected"
 
 
 def _written_as_timestamp(value: object) -> object:
@@ -34,10 +35,15 @@ def _written_as_timestamp(value: object) -> object:
 
 
 def _in_utc(value: datetime) -> datetime:
-    # One form for one instant: commitments and comparisons must not depend on the writer's offset.
-    if not _EARLIEST <= value.year <= _LATEST:
-        raise ValueError("a year between 1900 and 2199 is expected")
-    return value.astimezone(UTC)
+    # One form for one instant: commitments and comparisons must not depend on the writer's offset. The year counts in
+    # that form, in which it is read again: a row that its own contract refuses could never be opened.
+    try:
+        instant = value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(_YEARS_EXPECTED) from None
+    if not _EARLIEST <= instant.year <= _LATEST:
+        raise ValueError(_YEARS_EXPECTED)
+    return instant
 
 
 def _written_as_day(value: object) -> object:
@@ -50,7 +56,7 @@ def _written_as_day(value: object) -> object:
 
 def _possible_year(value: date) -> date:
     if not _EARLIEST <= value.year <= _LATEST:
-        raise ValueError("a year between 1900 and 2199 is expected")
+        raise ValueError(_YEARS_EXPECTED)
     return value
 
 
@@ -79,7 +85,7 @@ Paragraph = Annotated[str, StringConstraints(max_length=50_000), AfterValidator(
 """A long text: an account, findings, reasons."""
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_written_as_timestamp), AfterValidator(_in_utc)]
-"""An instant, written as RFC 3339 with its offset; kept in UTC."""
+"""An instant of the years 1900 to 2199 in UTC, written as RFC 3339 with its offset; kept in UTC."""
 
 Day = Annotated[date, BeforeValidator(_written_as_day), AfterValidator(_possible_year)]
 """A calendar day, written as YYYY-MM-DD."""

@@ -85,20 +85,22 @@ def moment(value: Any) -> datetime | None:
 
 
 def span(value: Any) -> tuple[datetime, datetime] | None:
-    """The first instant that a date or dateTime can mean, and the first one after it; in UTC."""
+    """The first instant that a date or dateTime can mean, and the first one after it; in UTC. None where either lies
+    outside the years 1900 to 2199: of 1900-01-01 the first hours here are 1899 in UTC."""
     instant = moment(value)
     if instant is not None:
         return instant, instant
     found = _DATE.fullmatch(value) if isinstance(value, str) else None
-    if found is None or not _EARLIEST <= int(found[1]) <= _LATEST:
+    if found is None:
         return None
     year, month, day = int(found[1]), int(found[2] or 1), int(found[3] or 1)
     try:
         begin = datetime(year, month, day, tzinfo=LOCAL)
-    except ValueError:
+        days = 1 if found[3] else calendar.monthrange(year, month)[1] if found[2] else 365 + calendar.isleap(year)
+        meant = begin.astimezone(UTC), (begin + timedelta(days=days)).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    days = 1 if found[3] else calendar.monthrange(year, month)[1] if found[2] else 365 + calendar.isleap(year)
-    return begin.astimezone(UTC), (begin + timedelta(days=days)).astimezone(UTC)
+    return meant if all(_EARLIEST <= instant.year <= _LATEST for instant in meant) else None
 
 
 def name_text(name: Json) -> str | None:
