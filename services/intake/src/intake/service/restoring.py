@@ -6,7 +6,7 @@ that is then still valid.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -113,6 +113,18 @@ async def take_tombstones(
     """
     if await restorations.find_request(session, fact.request_id) is None:
         raise NotRequested
+    by_case = await news(session, agency, fact)
+    for tenant, code in sorted(by_case):
+        await _take_of_case(session, gate, tenant, code, by_case[tenant, code], now, instruments)
+    await restorations.note_answer(
+        session, fact.request_id, agency, now, len(fact.tombstones), sum(map(len, by_case.values()))
+    )
+
+
+async def news(
+    session: AsyncSession, agency: Agency, fact: TombstonesReported
+) -> Mapping[tuple[str, str], Sequence[Tombstone]]:
+    """The tombstones that are not on record here, by (tenant, case). Locks nothing; none becomes news later."""
     found = {row.code: row for row in await restorations.locate(session, agency, [t.referral for t in fact.tombstones])}
     ended = {
         (row.referral, row.category, row.epoch): row.ended_at
@@ -124,11 +136,7 @@ async def take_tombstones(
         place = found.get(tombstone.referral)
         if place is not None and place.organisation == tombstone.organisation and not _is_known(tombstone, ended):
             by_case[place.tenant, place.case_code].append(tombstone)
-    for tenant, code in sorted(by_case):
-        await _take_of_case(session, gate, tenant, code, by_case[tenant, code], now, instruments)
-    await restorations.note_answer(
-        session, fact.request_id, agency, now, len(fact.tombstones), sum(map(len, by_case.values()))
-    )
+    return by_case
 
 
 async def reopen(
