@@ -6,7 +6,7 @@ that is then still valid.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -116,6 +116,18 @@ async def take_tombstones(
     """
     if await restorations.find_request(session, fact.request_id) is None:
         raise NotRequested
+    by_case = await news(session, agency, fact)
+    for tenant, code in sorted(by_case):
+        await _take_of_case(session, gate, tenant, code, by_case[tenant, code], now, instruments)
+    piece = (fact.answer_id or fact.request_id, fact.part or 1, fact.parts or 1)
+    taken = sum(map(len, by_case.values()))
+    await restorations.note_part(session, fact.request_id, agency, piece, now, len(fact.tombstones), taken)
+
+
+async def news(
+    session: AsyncSession, agency: Agency, fact: TombstonesReported
+) -> Mapping[tuple[str, str], Sequence[Tombstone]]:
+    """The tombstones that are not on record here, by (tenant, case). Locks nothing; none becomes news later."""
     found = {row.code: row for row in await restorations.locate(session, agency, [t.referral for t in fact.tombstones])}
     ended = {
         (row.referral, row.category, row.epoch): row.ended_at
@@ -127,11 +139,7 @@ async def take_tombstones(
         place = found.get(tombstone.referral)
         if place is not None and place.organisation == tombstone.organisation and not _is_known(tombstone, ended):
             by_case[place.tenant, place.case_code].append(tombstone)
-    for tenant, code in sorted(by_case):
-        await _take_of_case(session, gate, tenant, code, by_case[tenant, code], now, instruments)
-    piece = (fact.answer_id or fact.request_id, fact.part or 1, fact.parts or 1)
-    taken = sum(map(len, by_case.values()))
-    await restorations.note_part(session, fact.request_id, agency, piece, now, len(fact.tombstones), taken)
+    return by_case
 
 
 async def reopen(

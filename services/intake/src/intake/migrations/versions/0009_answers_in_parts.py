@@ -1,13 +1,13 @@
 """An agency's tombstones come in pieces: a row is one piece of one answer.
 
-Revision ID: 0008
-Revises: 0007
+Revision ID: 0009
+Revises: 0008
 """
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 # Row-level security hides the rows from the migrator itself: defaults give each answer that is there its id.
 PARTS = (

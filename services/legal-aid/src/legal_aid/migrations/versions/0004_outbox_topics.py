@@ -1,19 +1,19 @@
 """What `main` may put into the outbox, and what of it it may take back.
 
-Revision ID: 0007
-Revises: 0006
+Revision ID: 0004
+Revises: 0003
 """
 
 from alembic import op
 
 from amanat.schema.v2 import narrow_outbox
 
-revision = "0007"
-down_revision = "0006"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
-    narrow_outbox(op, "intake")
+    narrow_outbox(op, "legal_aid")
 
 
 def downgrade() -> None:

@@ -1,19 +1,19 @@
 """What `main` may put into the outbox, and what of it it may take back.
 
-Revision ID: 0004
-Revises: 0003
+Revision ID: 0008
+Revises: 0007
 """
 
 from alembic import op
 
 from amanat.schema.v2 import narrow_outbox
 
-revision = "0004"
-down_revision = "0003"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
-    narrow_outbox(op, "police_link")
+    narrow_outbox(op, "intake")
 
 
 def downgrade() -> None:
