@@ -24,7 +24,8 @@ from intake.service import restoring
 
 from .world import HOME, KARACHI, LEGAL, POLICE, PURPOSES, World, consent
 
-_BLOCKED = text("SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))")
+# Not pg_stat_activity, of which a transaction keeps what it saw first.
+_BLOCKED = text("SELECT pid FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))")
 
 
 class Opened(NamedTuple):
