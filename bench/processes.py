@@ -52,6 +52,16 @@ def starts(stack: Stack, rounds: int) -> list[Figure]:
     return figures
 
 
+def embedded(folder: Path, rounds: int) -> list[Figure]:
+    """Seconds until the whole embedded stack is ready, once installed, from empty databases; beside the real one."""
+    took = []
+    for number in range(rounds):
+        began = time.perf_counter()
+        with Stack.start("embedded", folder / str(number)):
+            took.append(time.perf_counter() - began)
+    return [compared("start of the embedded stack until ready", "s", took, goal=Goal(value_at_most=15))]
+
+
 def memory(stack: Stack) -> list[Figure]:
     """Proportional memory (PSS) of each Python process, in MiB, and of all together."""
     each = {name: proportional(int(stack.info["processes"][name]["pid"])) for name in NAMES}

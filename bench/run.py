@@ -1,12 +1,13 @@
 """`make bench`: the platform and its bounds on the real stack, side by side and in turns; figures, table and chart.
 
-Everything is measured in one run, because a shared machine's moods change from one to the next. `--rounds` and
-`--seconds` shorten it while something is being tried; what is kept was measured with the defaults.
+Everything is measured in one run, because a shared machine's moods change from one to the next. `--rounds`,
+`--seconds` and `--followed` shorten it while something is being tried; what is kept was measured with the defaults.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import tempfile
 import time
 from pathlib import Path
@@ -27,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5, help="of each round of requests")
+    parser.add_argument("--followed", type=int, default=1000, help="cases whose way to the agency is timed")
     parser.add_argument("--only", choices=PARTS, action="append", help="measures these alone, and saves nothing")
     asked = parser.parse_args()
     console = Console(highlight=False)
@@ -53,6 +55,7 @@ async def measure(stack: Stack, folder: Path, asked: argparse.Namespace, console
         match part:
             case "starts":
                 found += [*processes.starts(stack, asked.rounds), *processes.memory(stack)]
+                found += await asyncio.to_thread(processes.embedded, folder / "embedded", asked.rounds)
             case "intake":
                 measured = await intake.intake(stack, folder, asked.rounds, asked.seconds)
                 capacity = next(each.value for each in measured if " 32 " in each.name)
@@ -63,7 +66,7 @@ async def measure(stack: Stack, folder: Path, asked: argparse.Namespace, console
                 found += await reads.reads(stack, folder, asked.rounds, asked.seconds)
             case "times":
                 rate = capacity or await intake.capacity(stack, asked.seconds)
-                found += await times(stack, rate, 6 * asked.seconds)
+                found += await times(stack, rate, asked.followed)
             case "road":
                 found += await road.road(stack, asked.rounds)
             case "sealing":

@@ -26,8 +26,8 @@ PAUSE_S = 0.003
 GIVE_UP_S = 20.0
 
 
-async def times(stack: Stack, capacity: float, seconds: float) -> list[Figure]:
-    """Commit → readable and withdrawal → refused, at half of `capacity` cases a second."""
+async def times(stack: Stack, capacity: float, followed: int) -> list[Figure]:
+    """Commit → readable and withdrawal → refused, `followed` times each, at half of `capacity` cases a second."""
     rate = capacity / 2
     hospital, station = _bearer(stack, "arcc-karachi-system"), _bearer(stack, "station-saddar-system")
     readable, refused = list[float](), list[float]()
@@ -64,7 +64,7 @@ async def times(stack: Stack, capacity: float, seconds: float) -> list[Figure]:
         refused.append(await until(path, lambda parts: "incident" not in parts))
 
     try:
-        await open_loop(rate, round(rate * seconds), arrive)
+        await open_loop(rate, followed * FOLLOWED, arrive)
     finally:
         cell.close()
         agency.close()

@@ -1,6 +1,6 @@
 """A reporting centre's client: subscribe, read the feed, pull a referral, acknowledge it.
 
-    export AMANAT_TOKEN=$(amanat token station-saddar-system)
+    export AMANAT_TOKEN=$(../../.venv/bin/amanat token station-saddar-system --folder ../../.amanat)
     python client.py subscribe http://127.0.0.1:9000/
     python client.py feed
     python client.py read P-XXXX-XXXX-X

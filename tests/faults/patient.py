@@ -41,6 +41,10 @@ class Patient:
     def close(self) -> None:
         self._http.close()
 
+    def forget_token(self) -> None:
+        """The next request needs the issuer."""
+        self._token_at = float("-inf")
+
     def post(self, act: str, path: str, body: Any, expect: int, *, media_type: str = "application/json") -> Any:
         """Posts until answered; the act's name is its key. FHIR clients send none. Raises GaveUp."""
         self._step()

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 
+import httpx
 import pytest
 
 from amanat.contracts.records import RECORDS
@@ -107,6 +108,8 @@ def observed(stack: Stack) -> Iterator[Observed]:
         subscribe(told, receiver)
         told.tell(receiver.wait_for)
         time.sleep(1)  # the last spans are on their way
+        for where, answer in operations(stack):
+            told.heard.pieces.append((f"operations {where}", answer))
         yield Observed(stack, since, told, Flock(), heard, collector, receiver)
     finally:
         started_with(stack, {}, before)
@@ -128,6 +131,14 @@ def started_with(
     for part in parts.values():
         part.wait()
     return had
+
+
+def operations(stack: Stack) -> Iterator[Named]:
+    """What each process says of itself to whoever operates it."""
+    workers = {f"{name}-worker": base for name, base in stack.info["workers"].items()}
+    for name, base in {**stack.info["services"], **workers, "gate": stack.info["gate"]}.items():
+        for path in ("/metrics", "/readyz"):
+            yield f"{name} {path}", httpx.get(base + path, timeout=30).raise_for_status().content
 
 
 def subscribe(tale: Tale, receiver: OverheardReceiver) -> None:

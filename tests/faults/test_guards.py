@@ -8,6 +8,8 @@
 | look | nothing is recorded of it | `agency/test_reading` |
 | look told | nobody notes that the gate is to hear of it | `agency/test_telling` |
 | lease accounted for | nobody asks what became of it | `intake/cell/test_unaccounted` |
+| overdue clock | nobody looks for clocks that ran over | `intake/cell/test_sweeps` |
+| referral taken up | nobody looks for referrals without an acknowledgement | `intake/cell/test_sweeps` |
 | second person | who asked may approve, or a colleague of the same unit | `intake/cell/test_outside_disclosures` |
 | emergency's time | it is read for ever | `intake/cell/test_emergencies` |
 | category test | a field without a category | `contracts/test_categories` |
@@ -35,6 +37,7 @@ SOURCES = (
     *("services/forensics/src", "services/legal-aid/src"),
 )
 TENANTS = "tests/shared/agency/test_tenants.py"
+SWEEPS = "tests/intake/cell/test_sweeps.py"
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,22 @@ GUARDS = (
         "",
         "tests/intake/cell/test_unaccounted.py",
         "test_a_lease_without_a_look_is_an_alarm_once",
+    ),
+    Guard(
+        "overdue clock",
+        "services/intake/src/intake/service/sweeps.py",
+        '    settled += await each(database, "overdue", overdue_clocks, overdue)\n',
+        "",
+        SWEEPS,
+        "test_each_clock_that_runs_over_shows_on_the_timeline_once",
+    ),
+    Guard(
+        "referral taken up",
+        "services/intake/src/intake/service/sweeps.py",
+        '    settled += await each(database, "silence", unheard, silent)\n',
+        "",
+        SWEEPS,
+        "test_a_referral_that_nobody_acknowledged_in_a_day_shows_on_the_timeline_once",
     ),
     Guard(
         "second person",

@@ -95,6 +95,21 @@ def test_no_role_of_a_service_goes_round_row_level_security(migrated: Migrated, 
     assert found == [[role, "f", "0"] for role in sorted((*ROLES[db], f"{db}_migrator"))]
 
 
+@DATABASES
+def test_the_outbox_bars_the_http_process_from_topics_that_are_not_its_own(migrated: Migrated, db: str) -> None:
+    postgres = migrated(db, db)
+    narrowed = [
+        [policy, command]
+        for table, policy, permissive, command, role, *_ in _rows(postgres, db, _POLICIES)
+        if table == "outbox" and permissive == "RESTRICTIVE" and role == ROLES[db][0]
+    ]
+    assert ["own_topics", "INSERT"] in narrowed
+    query = f"SELECT has_any_column_privilege('{ROLES[db][0]}', 'outbox', 'UPDATE')"
+    takes_back = [["taking_back", "UPDATE"]] if db == "intake" else []
+    assert [each for each in narrowed if each[0] == "taking_back"] == takes_back
+    assert _rows(postgres, db, query) == [["t" if takes_back else "f"]]
+
+
 @contextmanager
 def planted(postgres: Postgres, db: str, *statements: str) -> Iterator[None]:
     """A table more, as a careless migration would make it."""

@@ -189,3 +189,14 @@ class IdentityUnavailable(Unavailable):
 
     code = "identity-unavailable"
     title, title_ur = "Tokens cannot be checked just now; try again", "ٹوکن کی جانچ اس وقت ممکن نہیں؛ دوبارہ کوشش کریں"
+
+
+class ProofUnavailable(Unavailable):
+    """The stored tree does not lead to what was signed. Its operator is alarmed, and can compute it anew."""
+
+    code = "proof-unavailable"
+    title = "The ledger's stored tree does not fit what was signed; no proof can be made until it is mended"
+    title_ur = "لیجر کا محفوظ درخت دستخط شدہ سے میل نہیں کھاتا؛ درستی تک ثبوت نہیں بن سکتا"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 600) -> None:
+        super().__init__(detail, retry_after=retry_after)

@@ -16,11 +16,14 @@ from amanat import parked
 from amanat.db import Database, is_transient
 from amanat.received import Received, UnknownType
 from amanat.telemetry import span
+from amanat.waiting import Patience
 
-__all__ = ["Handler", "Inbox", "TryAgain", "UnknownType", "unseen"]
+__all__ = ["Handler", "Hold", "Inbox", "TryAgain", "UnknownType", "unseen"]
 
 Handler = Callable[[AsyncSession, Sequence[Received]], Awaitable[None]]
 """Takes events of one type, several referrals' in the referrals' order, one referral's in its own."""
+Hold = Callable[[AsyncSession, Sequence[Received]], Awaitable[None]]
+"""Locks what the effects of all these events will change, before the first of them takes effect."""
 
 _APPLIED = Counter("amanat_applied_total", "Events whose effect was committed", ["type"])
 _NOTE = text(
@@ -66,7 +69,8 @@ class Inbox:
 
     `tenants_of` names the tenant for which an event is handled (at an agency: its organisation), or None where the
     role crosses tenants. A type in `never_park` (withdrawals, `tombstones-requested`) is applied even while its
-    referral is parked.
+    referral is parked. `hold` is for effects that each lock several rows: run one after another in one transaction,
+    they would take the rows of the second after those of the first, against the order that everybody else keeps.
     """
 
     def __init__(
@@ -75,11 +79,14 @@ class Inbox:
         handlers: Mapping[str, Handler],
         never_park: frozenset[str],
         tenants_of: Callable[[Received], str | None],
+        hold: Hold | None = None,
     ) -> None:
         self.never_park = never_park
+        self.patience = Patience()
         self._database = database
         self._handlers = dict(handlers)
         self._tenants_of = tenants_of
+        self._hold = hold
 
     def tenants(self, events: Sequence[Received]) -> frozenset[str]:
         """The tenants that a transaction for these events sees."""
@@ -114,6 +121,8 @@ class Inbox:
         Raises UnknownType, or whatever a handler raises.
         """
         fresh = await unseen(session, events)
+        if self._hold is not None and fresh:
+            await self._hold(session, fresh)
         queues = [deque(group) for group in sorted(_by_place(fresh), key=lambda group: group[0].place)]
         while queues:
             kind = queues[0][0].type

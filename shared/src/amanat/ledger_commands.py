@@ -1,5 +1,5 @@
-"""`amanat ledger`: how a service's ledger stands, what it found wrong with others', an operator's word on it, and the
-erasing of an entry."""
+"""`amanat ledger`: how a service's ledger stands, what it found wrong with others', an operator's word on it, the
+mending of its stored tree, and the erasing of an entry."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from amanat.at_rest import AtRest
 from amanat.categories import Agency
 from amanat.cli import database_of, settings_of, stop
 from amanat.db import AnyRow
-from amanat.ledger import alarms, audit, checkpoints, proofs, tree
+from amanat.ledger import alarms, audit, checkpoints, nodes, proofs, tree
 from amanat.ledger.witness import cosignatures_of
 from amanat.settings import ServiceSettings
 from amanat.tables import witness_states
 
-app = typer.Typer(help="Ledgers and their witnesses: status, alarms, acknowledge, erase.", no_args_is_help=True)
+app = typer.Typer(
+    help="Ledgers and their witnesses: status, alarms, acknowledge, rebuild, erase.", no_args_is_help=True
+)
 
 Service = Annotated[str, typer.Option(help="intake, police-link, forensics or legal-aid")]
 T = TypeVar("T")
@@ -99,6 +101,33 @@ def acknowledge(
     if not closed:
         stop(f"no alarm stands against a ledger of that name at {service}")
     typer.echo(f"{closed} alarms closed")
+
+
+@app.command()
+def rebuild(service: Service) -> None:
+    """Writes the tree's stored nodes anew from the leaves: the remedy for `tree_damaged`. The service may run on.
+
+    Refuses, and writes nothing, when the leaves themselves are not those of the checkpoint published last.
+    """
+
+    async def asked() -> nodes.Rebuilt:
+        database = database_of(service)
+        try:
+            return await nodes.rebuild(database)
+        finally:
+            await database.dispose()
+
+    try:
+        done = asyncio.run(asked())
+    except nodes.LeavesChanged:
+        stop(
+            "nothing was written: the leaves are not those of the checkpoint published last, which no rebuilding mends"
+        )
+    wrong = done.missing + done.changed + done.strays
+    typer.echo(f"the tree over {done.leaves} leaves of {service}: {'no node was wrong' if not wrong else 'mended'}")
+    if wrong:
+        typer.echo(f"{done.missing} nodes were missing, {done.changed} changed, {done.strays} none of this tree's")
+        typer.echo(f"the alarm stands until it is acknowledged: amanat ledger alarms --service {service}")
 
 
 @app.command()

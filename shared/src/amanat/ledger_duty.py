@@ -83,7 +83,7 @@ class LedgerDuty:
         ledgers = Ledgers.of(directory)
         signer = _signer(settings.ledger_key_file, directory, service)
         speaker = Speaker(service, signer, new_id)
-        witness = Witness(speaker, ledgers)
+        witness = Witness(speaker, ledgers, settings.checkpoint_seconds)
         board, every_s, audit_s = Board(database), settings.checkpoint_seconds, settings.audit_seconds
         return cls(service, database, speaker, witness, board, every_s, audit_s, sources, at_rest, tenants, now, now())
 
@@ -126,10 +126,11 @@ class LedgerDuty:
         try:
             await tree.integrate(self.database)
         except tree.Damaged as damage:
-            _log.error("ledger_damaged", alarm=damage.alarm)  # the next checkpoint raises it
+            # Until it is mended, twice a second: an alarm that stands is not raised, nor logged, again.
+            await alarms.raise_alarm(self.database, self.speaker.origin, damage.alarm, {}, self.now())
 
     async def _publish(self, at: datetime) -> None:
-        checkpoint = await publish(self.database, self.speaker, at)
+        checkpoint = await publish(self.database, self.speaker, at, self.every_s)
         if checkpoint is not None:
             _SIZE.labels(self.service).set(checkpoint.size)
 
@@ -140,7 +141,7 @@ class LedgerDuty:
 
     async def _watch(self) -> None:
         now = self.now()
-        await self.witness.watch(self.database, self.every_s, self.since, now)
+        await self.witness.watch(self.database, self.since, now)
         async with self.database.transaction(()) as session:
             number, oldest = await tree.waiting(session)
             _WAITING.labels(self.service).set(number)

@@ -70,7 +70,7 @@ def ledger_router(asking: Callable[..., Awaitable[Principal]]) -> APIRouter:
         async with _database(request).transaction(principal.tenants) as session:
             return _shown(await proofs.published(session, size))
 
-    @router.get("/inclusion/{position}", responses=problems(404))
+    @router.get("/inclusion/{position}", responses=problems(404, 503))
     async def prove_inclusion(
         request: Request, position: Position, principal: Principal = who, size: Size = None
     ) -> InclusionShown:
@@ -79,7 +79,7 @@ def ledger_router(asking: Callable[..., Awaitable[Principal]]) -> APIRouter:
             leaf, checkpoint, proof = await proofs.inclusion(session, principal.tenants, position, size)
         return InclusionShown(position=position, leaf=leaf, proof=tuple(proof), checkpoint=_shown(checkpoint))
 
-    @router.get("/consistency", responses=problems(404))
+    @router.get("/consistency", responses=problems(404, 503))
     async def prove_consistency(
         request: Request, principal: Principal = who, first: First = None, second: Size = None
     ) -> ConsistencyShown:

@@ -192,13 +192,15 @@ class Stream:
         for level, position in wanted:
             self._due.setdefault(((position + 1) << level) - 1, set()).add(level)
 
-    def add(self, leaf: bytes) -> None:
-        """The next leaf hash. Raises ValueError if it has not 32 bytes."""
+    def add(self, leaf: bytes) -> list[bytes]:
+        """The next leaf hash. Gives the complete subtrees that end with it, by level from 0. Raises ValueError if it
+        has not 32 bytes."""
         position = self.size
         completed = _push(self._stack, position, leaf)
         self.size = position + 1
         for level in self._due.get(position, ()):
             self.found[level, position >> level] = completed[level]
+        return completed
 
     def root(self) -> bytes:
         """The root of the leaves so far."""

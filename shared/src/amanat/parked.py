@@ -20,11 +20,16 @@ from sqlalchemy.types import Uuid
 
 from amanat.contracts import EVENTS
 from amanat.db import Database, is_transient
+from amanat.facts import BadFact
 from amanat.received import Received, received
 from amanat.tables import inbox, parked
+from amanat.waiting import Patience
 
 BEHIND = "ReferralParked"
 """The reason of an event that is parked only because an earlier one of its referral is."""
+
+FORGED = BadFact.__name__
+"""The reason of what its agency did not sign, or what does not open: trying again makes it no truer."""
 
 _PARKED = Counter("amanat_parked_total", "Events parked", ["type", "reason"])
 _SEEN = select(inbox.c.event_id).where(inbox.c.event_id == func.any(bindparam("ids", type_=ARRAY(Uuid))))
@@ -64,6 +69,7 @@ class Handles(Protocol):
     """What a retry needs of an inbox."""
 
     never_park: frozenset[str]
+    patience: Patience
 
     def tenants(self, events: Sequence[Received]) -> frozenset[str]: ...
 
@@ -145,19 +151,20 @@ async def list_parked(session: AsyncSession, what: str | None = None) -> list[Pa
     ]
 
 
-async def retry(database: Database, inbox: Handles, referral: str) -> Retried:
-    """Runs a referral's parked events again, in their order, each in its own transaction; stops at the first that
-    fails, which stays parked with all behind it.
+async def retry(database: Database, inbox: Handles, place: Place) -> Retried:
+    """Runs a referral's parked events of one topic again, in their order, each in its own transaction; stops at the
+    first that fails, which stays parked with all behind it. What another sender put under that referral on a topic of
+    its own neither goes along nor stands in the way.
 
     Raises the database's transient errors; what was released before stays released.
     """
     released = 0
     while True:
-        waiting = await _ids(database, parked.c.referral == referral)
+        waiting = await _ids(database, _of(place))
         for row_id in waiting:
             reason = await _again(database, inbox, row_id)
             if reason is not None:
-                return Retried(released, len(await _ids(database, parked.c.referral == referral)), reason)
+                return Retried(released, len(await _ids(database, _of(place))), reason)
             released += 1
         if not waiting:
             return Retried(released, 0, None)
@@ -180,25 +187,38 @@ async def attend(database: Database, inbox: Handles) -> int:
     """What the worker does every few seconds: retries what an operator asked for, and what must not wait for one.
 
     A withdrawal is never parked behind its referral. One whose own handling failed is kept aside all the same, or it
-    would hold up every other withdrawal on its partition; it is tried again here, and what waited behind it alone
-    follows. Returns how many events were released.
+    would hold up every other withdrawal on its partition; it is tried again here, more and more seldom, and what waited
+    behind it alone follows. What nobody signed is not: anybody with a way to the topic could keep the process busy with
+    it. It waits for an operator like anything else. Returns how many events were released.
     """
     asked = parked.c.retry_requested_at.is_not(None)
     released = 0
-    for referral in await _referrals(database, asked):
-        released += (await retry(database, inbox, referral)).released
-        await _tried(database, parked.c.referral == referral)
+    for place in await _places(database, asked):
+        released += (await retry(database, inbox, place)).released
+        await _tried(database, _of(place))
     for row_id in await _ids(database, asked):  # what belongs to no referral
         released += await _again(database, inbox, row_id) is None
         await _tried(database, parked.c.id == row_id)
-    urgent = parked.c.type.in_(sorted(inbox.never_park))
-    behind_it = await _referrals(database, urgent)
-    for row_id in await _ids(database, urgent):
-        released += await _again(database, inbox, row_id) is None
-    for referral in behind_it:
-        if not await _ids(database, (parked.c.referral == referral) & (parked.c.reason != BEHIND)):
-            released += (await retry(database, inbox, referral)).released
+    urgent = parked.c.type.in_(sorted(inbox.never_park)) & (parked.c.reason != FORGED)
+    behind_it = await _places(database, urgent)
+    for row_id in inbox.patience.due(await _ids(database, urgent)):
+        released += await _again_patiently(database, inbox, row_id)
+    for place in behind_it:
+        if not await _ids(database, _of(place) & (parked.c.reason != BEHIND)):
+            released += (await retry(database, inbox, place)).released
     return released
+
+
+async def _again_patiently(database: Database, inbox: Handles, row_id: int) -> bool:
+    try:
+        done = await _again(database, inbox, row_id) is None
+    except Exception:
+        # Of a passing trouble that only this row meets, the others must not see more than one round.
+        inbox.patience.failed(row_id)
+        raise
+    if not done:
+        inbox.patience.failed(row_id)
+    return done
 
 
 async def _tried(database: Database, condition: Any) -> None:
@@ -206,10 +226,16 @@ async def _tried(database: Database, condition: Any) -> None:
         await session.execute(update(parked).where(condition).values(retry_requested_at=None))
 
 
-async def _referrals(database: Database, condition: Any) -> list[str]:
+async def _places(database: Database, condition: Any) -> list[Place]:
     async with database.transaction(()) as session:
-        found = select(parked.c.referral).distinct().where(condition, parked.c.released_at.is_(None))
-        return sorted(referral for referral in await session.scalars(found) if referral is not None)
+        found = select(parked.c.topic, parked.c.referral).distinct().where(condition, parked.c.released_at.is_(None))
+        rows = (await session.execute(found.where(parked.c.referral.is_not(None)))).all()
+        return sorted((row.topic, row.referral) for row in rows)
+
+
+def _of(place: Place) -> ColumnElement[bool]:
+    topic, referral = place
+    return (parked.c.topic == topic) & (parked.c.referral == referral)
 
 
 def _named(what: str) -> ColumnElement[bool]:

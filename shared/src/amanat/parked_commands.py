@@ -22,13 +22,13 @@ Referral = Annotated[str, typer.Argument(help="the referral's code, or an event'
 @app.command("list")
 def list_(service: Service) -> None:
     """Lists parked referrals with their first event and what made it fail."""
-    table = Table("referral", "events", "first type", "reason", "since")
-    groups: dict[str, list[parked.ParkedEvent]] = {}
+    table = Table("topic", "referral", "events", "first type", "reason", "since")
+    groups: dict[parked.Place, list[parked.ParkedEvent]] = {}
     for event in asyncio.run(_events(database_of(service), None)):
-        groups.setdefault(event.referral or f"event {event.event_id}", []).append(event)
-    for name, events in groups.items():
+        groups.setdefault((event.topic, event.referral or f"event {event.event_id}"), []).append(event)
+    for (topic, name), events in groups.items():
         first = events[0]
-        table.add_row(name, str(len(events)), first.type, first.reason, f"{first.parked_at:%Y-%m-%d %H:%M:%S}")
+        table.add_row(topic, name, str(len(events)), first.type, first.reason, f"{first.parked_at:%Y-%m-%d %H:%M:%S}")
     Console().print(table)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from amanat.contracts import EVENTS, Event
@@ -111,7 +111,8 @@ def _time(text: str | None, timestamp_ms: int) -> datetime:
         time = datetime.fromisoformat(text or "")
     except ValueError:
         time = None
-    if time is not None and time.tzinfo is not None:
+    # Within the years that any zone can tell: at the calendar's ends the conversion itself fails.
+    if time is not None and time.tzinfo is not None and MINYEAR < time.year < MAXYEAR:
         return time
     return datetime.fromtimestamp(max(timestamp_ms, 0) / 1000, UTC)
 

@@ -137,10 +137,11 @@ ledger_nodes = Table(
 ledger_checkpoints = Table(
     "ledger_checkpoints",
     metadata,
-    Column("published_at", Instant, primary_key=True),
+    Column("published_at", Instant, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("root", LargeBinary, nullable=False),
     Column("note", Text, nullable=False),
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
 )
 
 witnessed = Table(

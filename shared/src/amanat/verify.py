@@ -53,6 +53,8 @@ WITHHELD_ALWAYS = ("care", "contact", "counselling", "imagery", "representation"
 CELLS_SERVICE, ERASED = "intake", "erased"
 LATE_S = 60
 """A release that was recorded so much later than its receipt is a gap: clocks differ by less."""
+ON_THE_WAY_S = 24 * 3600
+"""A parcel that is on its way for longer has been without a custodian: the cell's own alarm has the same number."""
 
 _ENTRY = re.compile(r"entries/([0-9]{12})\.json")
 _NAME = re.compile(r"[a-z0-9][a-z0-9./-]{0,99}")
@@ -645,25 +647,58 @@ def _records(proven: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def _custody(proven: Sequence[Entry]) -> list[dict[str, Any]]:
     """Each kit's way from hand to hand. A release names who should receive; a receipt is matched with the oldest open
-    release of that kit to its holder, as the cell does it. What stays without its other half is a gap."""
+    release of that kit to its holder, as the cell does it. What stays without its other half is a gap, and so is what
+    was given by somebody who did not hold it, or lay long between two hands."""
     kits: dict[str, dict[str, Any]] = {}
+    cells: dict[str, dict[str, Any]] = {}
     for each in proven:
         if each.document["kind"] == "kit_opened":
             opened = {"entry": each.position, "barcode": each.document["subject"], "opened_at": each.document["at"]}
             kits[each.document["subject"]] = {**opened, "halves": [], "gaps": []}
+            cells[each.document["subject"]] = {"agency": CELLS_SERVICE, "organisation": each.document["tenant"]}
         elif _table(each) == "custody_halves" and each.document["content"]["barcode"] in kits:
             kit = kits[each.document["content"]["barcode"]]
             half = _half(each)
             _match(half, kit)
             kit["halves"].append(half)
-    for kit in kits.values():
-        gaps = {gap for half in kit["halves"] for gap in half["gaps"]}
+    for barcode, kit in kits.items():
+        _follow(kit["halves"], cells[barcode])
         for half in kit["halves"]:
             if half["other"] is None:
-                half["gaps"] = sorted({*half["gaps"], _alone(half)})
-                gaps.add(_alone(half))
-        kit["gaps"] = sorted(gaps)
+                half["gaps"].append(_alone(half))
+            half["gaps"].sort()
+        kit["gaps"] = sorted({gap for half in kit["halves"] for gap in half["gaps"]})
     return list(kits.values())
+
+
+def _follow(halves: Sequence[dict[str, Any]], cell: Mapping[str, Any]) -> None:
+    """From the cell, where a kit begins, from holder to holder: a release by whom it had not reached by then, or had
+    left already, is a gap, though its receipt confirms it."""
+    by_entry = {half["entry"]: half for half in halves}
+    left = sorted(
+        (half for half in halves if half["half"] == "release" or half["other"] is None),
+        key=lambda half: (_changed_hands(half), half["entry"]),
+    )
+    holder: Mapping[str, Any] | None = cell
+    since: datetime | None = None
+    while left:
+        held = (half for half in left if half["half"] == "release" and half["holder"] == holder)
+        step = next((half for half in held if since is None or _seconds(_changed_hands(half), since) <= LATE_S), None)
+        if step is None and left[0]["half"] == "release":
+            left[0]["gaps"].append("released_by_no_holder")
+        step = step or left[0]
+        left.remove(step)
+        receipt = by_entry.get(step["other"]) if step["half"] == "release" else step
+        # Released and not received, it is in nobody's hands.
+        holder, since = (receipt["holder"], _changed_hands(receipt)) if receipt else (None, None)
+
+
+def _changed_hands(half: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(str(half["said"].get("at") or half["recorded_at"]))
+
+
+def _seconds(earlier: datetime, later: datetime) -> float:
+    return (later - earlier).total_seconds()
 
 
 def _alone(half: Mapping[str, Any]) -> str:
@@ -696,14 +731,16 @@ def _match(half: dict[str, Any], kit: Mapping[str, Any]) -> None:
         return
     half["other"], other["other"] = other["entry"], half["entry"]
     release, receipt = (half, other) if half["half"] == "release" else (other, half)
-    if (_recorded(release) - _recorded(receipt)).total_seconds() > LATE_S:
+    if _seconds(_recorded(receipt), _recorded(release)) > LATE_S:
         half["gaps"].append("release_recorded_late")
+    # By what they say, or by when they said it: who writes of it a week later saw it in no hand meanwhile.
+    if max(_seconds(of(release), of(receipt)) for of in (_changed_hands, _recorded)) > ON_THE_WAY_S:
+        half["gaps"].append("long_on_the_way")
     seals = {
         str(each["said"]["seal_number"]).strip().upper() for each in (half, other) if each["said"].get("seal_number")
     }
     if len(seals) > 1:
         half["gaps"].append("seal_numbers_differ")
-    half["gaps"].sort()
 
 
 def _recorded(half: Mapping[str, Any]) -> datetime:
@@ -934,7 +971,7 @@ def _ask_entries(entries: Sequence[Entry], index: Mapping[str, Any], verdict: Ve
 def _tell_kit(kit: Mapping[str, Any], verdict: Verdict) -> None:
     told = {"barcode": kit["barcode"], "halves": len(kit["halves"])}
     if not kit["gaps"]:
-        verdict.proved.append(Said("kit", told))
+        verdict.proved.append(Said("kit" if kit["halves"] else "kit_kept", told))
     for half in kit["halves"]:
         for gap in half["gaps"]:
             at = {"barcode": kit["barcode"], "entry": half["entry"], "at": half["recorded_at"]}
@@ -995,8 +1032,14 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "رضامندیاں، تحویل، رپورٹ، حقائق، تاریخ اور فہرست وہی کہتی ہیں جو اندراجات کہتے ہیں، اس کے سوا کچھ نہیں۔",
     ),
     "kit": (
-        "Kit {barcode}: {halves} releases and receipts, each confirmed by its other side; no gap is on record.",
-        "کٹ {barcode}: {halves} حوالگیاں اور وصولیاں، ہر ایک کی دوسری جانب سے تصدیق؛ کوئی خلا درج نہیں۔",
+        "Kit {barcode}: {halves} releases and receipts, from the cell on from holder to holder, each confirmed by its"
+        " other side; no gap is on record.",
+        "کٹ {barcode}: {halves} حوالگیاں اور وصولیاں، سیل سے آگے ہاتھ بہ ہاتھ، ہر ایک کی دوسری جانب سے تصدیق؛ کوئی خلا"
+        " درج نہیں۔",
+    ),
+    "kit_kept": (
+        "Kit {barcode}: never handed over, by what is here; neither a release nor a receipt is on record.",
+        "کٹ {barcode}: جو یہاں ہے اس کے مطابق کبھی حوالے نہیں ہوئی؛ نہ کوئی حوالگی درج ہے نہ وصولی۔",
     ),
     "gap_release_without_receipt": (
         "GAP. Kit {barcode}: a release of {at} that nobody confirmed receiving (entry {entry}).",
@@ -1017,6 +1060,17 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "gap_release_recorded_late": (
         "GAP. Kit {barcode}: the release was recorded after its receipt, {at} (entry {entry}).",
         "خلا۔ کٹ {barcode}: حوالگی کا اندراج وصولی کے بعد ہوا، {at} (اندراج {entry})۔",
+    ),
+    "gap_released_by_no_holder": (
+        "GAP. Kit {barcode}: released by somebody who had not received it, or had handed it on already, recorded {at}"
+        " (entry {entry}).",
+        "خلا۔ کٹ {barcode}: اس نے حوالے کی جس نے وصول نہیں کی تھی یا پہلے ہی آگے دے چکا تھا، اندراج {at}"
+        " (اندراج {entry})۔",
+    ),
+    "gap_long_on_the_way": (
+        "GAP. Kit {barcode}: more than 24 hours from release to receipt, or until the receipt was recorded, {at}"
+        " (entry {entry}).",
+        "خلا۔ کٹ {barcode}: حوالگی سے وصولی تک، یا وصولی کے اندراج تک، 24 گھنٹے سے زیادہ گزرے، {at} (اندراج {entry})۔",
     ),
     "erased": (
         "Entry {position} was erased on {at}: it stood in the ledger, and what it said can no longer be shown.",

@@ -82,22 +82,34 @@ class Every:
 class Timetable:
     """A task that calls `function` at every full `seconds` of the wall clock, with that time, whatever happened.
 
-    A call that fails because a database or peer is away is tried again each second until the next is due; what else it
-    raises ends the process.
+    A call that fails because a database or peer is away is tried again each second until the next is due, and then that
+    one; what else it raises ends the process. `clock` gives seconds since 1970 and may be set back meanwhile: no time is
+    told before it has come. `wait` is as `waited`.
     """
 
-    def __init__(self, name: str, seconds: float, function: Callable[[datetime], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        seconds: float,
+        function: Callable[[datetime], Awaitable[object]],
+        *,
+        clock: Callable[[], float] = time.time,
+        wait: Callable[[asyncio.Event, float], Awaitable[bool]] = waited,
+    ) -> None:
         self.name = name
         self._seconds = seconds
         self._function = function
+        self._clock = clock
+        self._wait = wait
 
     async def run(self, stop: asyncio.Event) -> None:
         """Raises what `function` raises, unless it is transient."""
+        due = self._full() + self._seconds
         while not stop.is_set():
-            due = (time.time() // self._seconds + 1) * self._seconds
-            if await waited(stop, due - time.time()):
-                return
-            while time.time() < due + self._seconds:
+            while (early := due - self._clock()) > 0 and early <= self._seconds:
+                if await self._wait(stop, early):
+                    return
+            while due <= self._clock() < due + self._seconds:
                 try:
                     await self._function(datetime.fromtimestamp(due, UTC))
                     break
@@ -105,8 +117,14 @@ class Timetable:
                     if not is_transient(error):
                         raise
                     _log.warning("background_failed", task=self.name, error=type(error).__name__)
-                if await waited(stop, 1.0):
+                if await self._wait(stop, 1.0):
                     return
+            # What became due while a database was away is told now: waiting for the next would double the gap.
+            due = full if (full := self._full()) > due else full + self._seconds
+
+    def _full(self) -> float:
+        """The full interval that has begun."""
+        return self._clock() // self._seconds * self._seconds
 
 
 class Listener:

@@ -18,6 +18,7 @@ from intake import gate, main
 from intake.service.instruments import Instruments
 from intake.settings import GateSettings, Settings
 
+from .two_cells import Two, two_cells
 from .world import ISSUER, Issuer, World
 
 
@@ -100,3 +101,10 @@ async def world(whole_cell: World, emptying: Callable[[], Awaitable[None]]) -> W
     """The cell with empty tables."""
     await emptying()
     return whole_cell
+
+
+@pytest.fixture
+async def two(world: World, migrated: Callable[[str, str], Postgres]) -> AsyncIterator[Two]:
+    """A case of Karachi's and one of Lahore's, and a session to which row-level security is open."""
+    async with two_cells(world, migrated("intake", "intake")) as both:
+        yield both

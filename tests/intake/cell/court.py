@@ -91,7 +91,7 @@ class Court:
 async def checkpoint(world: World, *witnesses: str) -> Checkpoint:
     speaker = Speaker("intake", NoteSigner(key_of(world, "intake"), f"{ORIGINS}/intake"), uuid4)
     world.now = max(world.now + timedelta(seconds=1), datetime.now(UTC))
-    done = await checkpoints.publish(world.gate, speaker, world.now)
+    done = await checkpoints.publish(world.gate, speaker, world.now, 600)
     assert done is not None
     for each in witnesses or ("police-link", "forensics"):
         name = f"{ORIGINS}/{each}"

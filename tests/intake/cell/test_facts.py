@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import pytest
+
+from amanat import parked
+from amanat.agency.testing import statements
 from amanat.contracts.forensics import KitReported
 from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged
 from amanat.contracts.records import RECORDS
+from amanat.contracts.withdrawals import TombstoneConfirmed
+from amanat.received import received
 
 from .world import CANARY, CLIFTON, FORENSICS, LEGAL, POLICE, World, consent
 
@@ -103,6 +109,31 @@ async def test_a_fact_that_another_agency_signed_is_parked(world: World) -> None
     assert not [row for row in await world.rows("SELECT kind FROM records") if row.kind == "fir"]
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "yesterday"])
+@pytest.mark.parametrize("body", [b"", b"{}", b"\xff", None])
+async def test_garbage_under_a_type_that_never_waits_keeps_the_gate_busy_once(
+    world: World, at: str, body: bytes | None
+) -> None:
+    _, referrals = await world.open_case(consent(POLICE, "identity"))
+    fact = TombstoneConfirmed(referral=referrals[POLICE], category="identity", epoch=1, confirmed_at=world.now)
+    event = world.sealed(POLICE, fact, body=body)
+    headers = [(name, (at if name == "ce_time" else value).encode()) for name, value in event.headers.items()]
+    garbage = received(
+        topic=event.topic,
+        partition=0,
+        offset=event.offset,
+        timestamp_ms=0,
+        key=None,
+        headers=headers,
+        body=body if body is not None else event.body,
+    )
+    await world.inbox.process([garbage])
+    assert await world.parked() == ["BadFact"]
+    with statements(world.gate) as run:
+        await parked.attend(world.gate, world.inbox)
+    assert not [each for each in run if "INSERT INTO inbox" in each]
+
+
 async def test_a_fact_on_a_referral_that_was_never_opened_is_parked(world: World) -> None:
     case, referrals = await world.open_case(referrals=[{"agency": POLICE, "organisation": "station-saddar"}])
     await world.fact(POLICE, FirRegistered(referral=referrals[POLICE], record=FIR))
@@ -147,5 +178,5 @@ async def test_a_parked_referral_holds_back_no_other(world: World) -> None:
     behind = world.sealed(POLICE, FirRegistered(referral=first[POLICE], record=FIR))
     other = world.sealed(POLICE, FirRegistered(referral=second[POLICE], record=FIR))
     await world.inbox.process([bad, behind, other])
-    assert await world.parked() == ["ValidationError", "ReferralParked"]
+    assert await world.parked() == ["BadFact", "ReferralParked"]
     assert "fir" in {r["kind"] for r in (await world.get(f"/v1/cases/{case}")).json()["records"]}

@@ -4,71 +4,18 @@ stands in the way. Where a row of another cell could be taken for one of the cas
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import pytest
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from amanat.consent import Access
 from amanat.ledger import tree
-from amanat_local.postgres import Postgres
 from intake.repository import consents, court, custody, looks
 from intake.service.sources import SOURCES
 
-from .court import KIT, ORDER, story
-from .looking import IDENTITY, look, tell
-from .world import FORENSICS, KARACHI, LAHORE, POLICE, SADDAR, World
+from .court import KIT
+from .two_cells import Two
+from .world import FORENSICS, KARACHI, LAHORE, POLICE, SADDAR
 
 STATION, OWN = ("police-link", SADDAR), ("intake", KARACHI)
-
-
-@dataclass(frozen=True)
-class Two:
-    """A case of Karachi's with all that a court's file holds, one of Lahore's with a kit of the same serial, and a
-    session to which row-level security is open."""
-
-    session: AsyncSession
-    access: Access
-    world: World
-    case: str
-    other: str
-    referral: str
-    bundle: UUID
-    sql: Callable[..., str]
-
-    def plant(self, table: str, where: str, **changed: str) -> None:
-        """A copy of a row, with these columns (SQL) instead of its own, as nobody but a superuser could write it."""
-        columns = self.sql(
-            "SELECT string_agg(attname, ',') FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped"
-            f" AND attidentity = '' AND attrelid = '{table}'::regclass"
-            f" AND attname <> ALL (string_to_array('{' '.join(changed)}', ' '))"
-        ).strip()
-        into, values = ",".join((columns, *changed)), ",".join((columns, *changed.values()))
-        self.against_the_keys(f"INSERT INTO {table} ({into}) SELECT {values} FROM {table} WHERE {where} LIMIT 1")
-
-    def against_the_keys(self, *statements: str) -> None:
-        """Statements that no foreign key holds up."""
-        self.sql("; ".join(("BEGIN", "SET LOCAL session_replication_role = replica", *statements, "COMMIT")))
-
-
-@pytest.fixture
-async def two(world: World, migrated: Callable[[str, str], Postgres]) -> AsyncIterator[Two]:
-    postgres = migrated("intake", "intake")
-    ready = await story(world, postgres)
-    made, _ = await ready.made(ORDER)
-    opened = await world.post("/v1/cases", {"person": {"full_name": "Invented"}}, cell=LAHORE)
-    other = opened.json()["case"]
-    assert (await world.post(f"/v1/cases/{other}/kits", {"barcode": KIT}, cell=LAHORE)).status_code == 201
-    await tell(world, ready.referrals[POLICE], look(datetime.now(UTC), IDENTITY))
-    await world.get(f"/v1/cases/{ready.case}")
-    async with world.gate.transaction(()) as session:
-        yield Two(
-            session, world.gate_access, world, ready.case, other, ready.referrals[POLICE], UUID(made["bundle"]),
-            lambda *statements: postgres.sql("intake", *statements),
-        )  # fmt: skip
 
 
 async def test_kits_and_their_halves(two: Two) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from amanat.categories import Agency
+from amanat.codes import new_code
 from amanat.contracts.disclosures import CategoryWithdrawn, TombstonesRequested
 from amanat.contracts.withdrawals import Tombstone, TombstonesReported
 from intake import commands
-from intake.service import restoring
+from intake.service import reopening, restoring
 
 from .world import FORENSICS, LEGAL, POLICE, World, body_of, consent
 
@@ -32,7 +34,7 @@ async def _close(world: World) -> UUID:
 
 
 async def _reopen(world: World, *without: str) -> int:
-    return (await restoring.reopen(world.gate, world.gate_access, _now, world.instruments, without)).restarted
+    return (await reopening.reopen(world.gate, world.gate_access, _now, world.instruments, without)).restarted
 
 
 async def _answer(world: World, request: UUID, agency: Agency, tombstones: Sequence[Tombstone] = ()) -> None:
@@ -95,12 +97,12 @@ async def test_closing_asks_every_agency_once(world: World) -> None:
 
 
 async def test_it_stays_closed_until_all_three_have_answered(world: World) -> None:
-    with pytest.raises(restoring.StillOpen):
+    with pytest.raises(reopening.StillOpen):
         await _reopen(world)
     _, referrals = await world.open_case(consent(POLICE, "identity"))
     request = await _close(world)
     for number, agency in enumerate(AGENCIES):
-        with pytest.raises(restoring.Unanswered) as refused:
+        with pytest.raises(reopening.Unanswered) as refused:
             await _reopen(world)
         assert refused.value.agencies == set(AGENCIES[number:])
         assert (await world.lease(POLICE, referrals[POLICE])).status_code == 503
@@ -166,6 +168,68 @@ async def test_a_tombstone_that_is_known_already_changes_nothing(world: World) -
     assert len(await world.rows("SELECT 1 FROM consent_events WHERE kind = 'withdrawn'")) == 1
     await _reopen(world, "forensics", "legal-aid")
     assert set(await world.readable(POLICE, referrals[POLICE])) == {"identity"}
+
+
+def _pieces(
+    request: UUID, answer: UUID, tombstones: Sequence[Tombstone], parts: int, size: int = 1_000
+) -> list[TombstonesReported]:
+    return [
+        TombstonesReported(
+            request_id=request,
+            answer_id=answer,
+            tombstones=tuple(tombstones[part * size : (part + 1) * size]),
+            part=part + 1,
+            parts=parts,
+        )
+        for part in range(parts)
+    ]
+
+
+async def test_an_answer_in_pieces_counts_when_all_are_here_in_whatever_order_and_however_often(
+    world: World, backups: Any
+) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity", "incident"))
+    backups.take()
+    await world.withdraw(case, await world.consent_of(case, POLICE), "incident")
+    held = _held(await world.outbox(referrals[POLICE]))
+    backups.restore()
+    strangers = [
+        held[0].model_copy(update={"referral": new_code("P", world.instruments.randomness)}) for _ in range(2_499)
+    ]
+    request = await _close(world)
+    first, second, third = _pieces(request, world.instruments.new_id(), [*strangers, *held], 3)
+    for piece in (world.sealed(POLICE, third), world.sealed(POLICE, first)) * 2:
+        await world.inbox.process([piece])
+        with pytest.raises(reopening.Unanswered):
+            await _reopen(world, "forensics", "legal-aid")
+    async with world.gate.transaction(()) as session:
+        assert (await restoring.status(session)).partly == {POLICE: (2, 3)}
+    await world.fact(POLICE, second)
+    async with world.gate.transaction(()) as session:
+        found = await restoring.status(session)
+    assert (found.answered, found.partly) == ({POLICE: (2_500, 1)}, {})
+    assert len(await world.rows("SELECT 1 FROM consent_events WHERE kind = 'withdrawn'")) == 1
+    await _reopen(world, "forensics", "legal-aid")
+    assert set(await world.readable(POLICE, referrals[POLICE])) == {"identity"}
+    assert await world.parked() == []
+
+
+async def test_pieces_of_two_answers_make_no_whole_one(world: World) -> None:
+    request = await _close(world)
+    one, other = (_pieces(request, world.instruments.new_id(), [], 2) for _ in range(2))
+    await world.fact(POLICE, one[0])
+    await world.fact(POLICE, other[1])
+    with pytest.raises(reopening.Unanswered) as refused:
+        await _reopen(world, "forensics", "legal-aid")
+    assert refused.value.agencies == {POLICE}
+    await world.fact(POLICE, other[0])
+    assert await _reopen(world, "forensics", "legal-aid") == 0
+
+
+@pytest.mark.parametrize("named", [{"part": 1}, {"part": 3, "parts": 2}, {"part": 0, "parts": 1}, {"parts": 2}])
+def test_a_piece_that_is_none_is_refused(named: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        TombstonesReported(request_id=UUID(int=1), tombstones=(), answer_id=UUID(int=2), **named)
 
 
 async def test_without_an_agency_it_reopens_and_that_agencys_late_word_still_takes_effect(

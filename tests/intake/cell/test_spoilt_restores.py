@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from amanat.contracts.withdrawals import Tombstone, TombstonesReported
 from amanat_local.postgres import Postgres
 from intake import commands
-from intake.service import restoring
+from intake.service import reopening, restoring
 
 from .test_spoilt_cases import consent_number, keys, kinds, spoil, tombstones
 from .world import FORENSICS, LEGAL, POLICE, SADDAR, World, consent
@@ -74,8 +74,8 @@ async def test_where_nothing_opens_the_gate_stays_closed_and_no_case_ends(world:
     await spoil(postgres, consent_number(1, case))
     async with world.gate.transaction(()) as session:
         await restoring.close(session, datetime.now(UTC), world.instruments)
-    with pytest.raises(restoring.NothingOpens):
-        await restoring.reopen(
+    with pytest.raises(reopening.NothingOpens):
+        await reopening.reopen(
             world.gate, world.gate_access, lambda: datetime.now(UTC), world.instruments, (POLICE, FORENSICS, LEGAL)
         )
     assert await keys(world) == [("police-link", "identity")]

@@ -30,7 +30,7 @@ from amanat.kek import FileKekPrivate, FileKekPublic
 from amanat.principal import Principal
 from amanat.received import Received, received
 from amanat_local.keys import Keys
-from intake.handlers import NEVER_PARK, handlers
+from intake.handlers import NEVER_PARK, handlers, holding
 from intake.service.gatekeeper import GateItself
 from intake.service.instruments import Instruments
 from intake.settings import GateSettings
@@ -130,16 +130,13 @@ class World:
     def __post_init__(self) -> None:
         self.now = datetime.now(UTC)
         self.gate_access = own(GateItself())
+        opener = FactOpener.from_dir(self.keys.facts_dir, self.instruments.directory)
         self.inbox = Inbox(
             self.gate,
-            handlers(
-                FactOpener.from_dir(self.keys.facts_dir, self.instruments.directory),
-                self.gate_access,
-                self.instruments,
-                lambda: datetime.now(UTC),
-            ),
+            handlers(opener, self.gate_access, self.instruments, lambda: datetime.now(UTC)),
             never_park=NEVER_PARK,
             tenants_of=lambda _: None,
+            hold=holding(opener),
         )
         self.offset = 0
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Table, select, text
+from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from amanat import parked
@@ -146,7 +146,7 @@ async def test_one_barcode_on_two_referrals_stays_with_the_first_and_holds_back_
     assert {(row.barcode, row.referral) for row in await rows(police, kits)} == {("SAK-7", first), ("SAK-8", second)}
 
 
-async def test_the_gate_gets_all_tombstones_of_all_organisations_in_one_fact(police: World) -> None:
+async def test_the_gate_gets_all_tombstones_of_all_organisations(police: World) -> None:
     gate = police.gate
     withdrawn = [
         gate.withdrawn(gate.code(), SADDAR, Category.INCIDENT, epoch=4),
@@ -162,6 +162,37 @@ async def test_the_gate_gets_all_tombstones_of_all_organisations_in_one_fact(pol
         (CLIFTON, Category.IDENTITY, 1),
     }
     assert reported.request_id == asked.event().request_id  # type: ignore[attr-defined]
+
+
+async def test_many_tombstones_go_in_pieces_that_every_broker_takes(police: World) -> None:
+    held = {(police.gate.code(), number) for number in range(1, 2_501)}
+    row = {"tenant": SADDAR, "category": "representation", "consent_version": 2}
+    at = {"withdrawn_at": datetime.now(UTC), "applied_at": datetime.now(UTC)}
+    async with police.worker.transaction(()) as session:
+        await session.execute(
+            insert(tombstones), [{"referral": code, "epoch": epoch, **row, **at} for code, epoch in held]
+        )
+    asked = police.gate.asks_for_tombstones()
+    await police.tell(asked)
+    pieces = [fact for fact in await police.facts() if isinstance(fact, TombstonesReported)]
+    assert [(piece.part, piece.parts, len(piece.tombstones)) for piece in pieces] == [
+        (1, 3, 1_000), (2, 3, 1_000), (3, 3, 500),
+    ]  # fmt: skip
+    assert {(each.referral, each.epoch) for piece in pieces for each in piece.tombstones} == held
+    assert len({(piece.request_id, piece.answer_id) for piece in pieces}) == 1
+    sent = await rows(police, outbox)
+    assert max(len(row.body) for row in sent) < 350_000, "a broker refuses what is over 1 MB, headers and all"
+    # Asked again, it is another answer: pieces of the two do not make one whole.
+    await police.tell(police.gate.asks_for_tombstones())
+    pieces = [fact for fact in await police.facts() if isinstance(fact, TombstonesReported)]
+    assert len({piece.answer_id for piece in pieces}) == 2
+
+
+async def test_who_holds_no_tombstone_says_so(police: World) -> None:
+    await police.tell(police.gate.asks_for_tombstones())
+    [reported] = await police.facts()
+    assert isinstance(reported, TombstonesReported)
+    assert (reported.tombstones, reported.part, reported.parts) == ((), 1, 1)
 
 
 async def test_what_is_hooked_in_is_part_of_the_events_transaction(police: World) -> None:

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from amanat.agency.testing import World
-from amanat.ledger import checkpoints
+from amanat.ledger import checkpoints, nodes
 from amanat.ledger.checkpoints import Speaker
 from amanat.merkle import verify_consistency, verify_inclusion
 from amanat.notes import Checkpoint, NoteSigner, NoteVerifier, split_note
@@ -36,7 +36,7 @@ async def looks(police: World, organisation: str, number: int) -> None:
 
 
 async def publish(police: World) -> Checkpoint:
-    made = await checkpoints.publish(police.worker, SPEAKER, datetime.now(UTC))
+    made = await checkpoints.publish(police.worker, SPEAKER, datetime.now(UTC), 600)
     assert made is not None
     return made
 
@@ -97,6 +97,28 @@ async def test_one_published_tree_is_shown_to_begin_with_another_and_no_unpublis
     assert (whole["first"]["size"], whole["second"]["size"]) == (3, 13)
     for first, second in ((4, 13), (3, 8), (13, 3)):
         assert (await ask(police, "consistency", first=first, second=second)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "damage", ["DELETE FROM ledger_nodes WHERE level = 1", "UPDATE ledger_nodes SET hash = sha256(hash)"]
+)
+@pytest.mark.parametrize("path", ["inclusion/0", "consistency"])
+async def test_a_damaged_tree_proves_nothing_rather_than_something_false_until_it_is_mended(
+    police: World, path: str, damage: str
+) -> None:
+    await looks(police, SADDAR, 6)
+    await publish(police)
+    await looks(police, SADDAR, 5)
+    await publish(police)
+    async with police.worker.transaction(()) as session:
+        await session.execute(text(damage))
+    answer = await ask(police, path)
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "proof-unavailable"
+    assert int(answer.headers["retry-after"]) > 0
+    await nodes.rebuild(police.worker)
+    assert (await ask(police, path)).status_code == 200
 
 
 async def test_a_checkpoint_is_shown_with_who_cosigned_it(police: World) -> None:

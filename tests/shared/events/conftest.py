@@ -25,7 +25,9 @@ from alembic import op
 from amanat.schema import tenant_table
 from amanat.schema.agency_v1 import create_agency
 from amanat.schema.ledger_v1 import create_ledger
+from amanat.schema.ledger_v2 import mend_ledger
 from amanat.schema.v1 import create_platform
+from amanat.schema.v2 import narrow_outbox
 
 revision = "0001"
 down_revision = None
@@ -34,6 +36,8 @@ down_revision = None
 def upgrade() -> None:
     create_platform(op, "{db}", "{background}")
     create_ledger(op, "{db}")
+    mend_ledger(op, "{db}")
+    narrow_outbox(op, "{db}")
     if "{background}" == "worker":
         create_agency(op, "{db}")
     op.execute(
@@ -109,6 +113,14 @@ async def gate(cluster: Postgres) -> AsyncIterator[Database]:
     """Intake's database as the gate, empty."""
     emptied(cluster, "intake")
     database = Database(cluster.url("intake_gate", "intake"), application_name="test-gate")
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+async def main(cluster: Postgres, gate: Database) -> AsyncIterator[Database]:
+    """Intake's database as its HTTP process."""
+    database = Database(cluster.url("intake_api", "intake"), application_name="test-main")
     yield database
     await database.dispose()
 

@@ -10,8 +10,10 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import ProgrammingError
 
 from amanat import outbox
+from amanat.contracts.disclosures import TombstonesRequested
 from amanat.db import Database
 from amanat.tables import inbox
 from amanat.tables import outbox as rows
@@ -98,12 +100,12 @@ async def test_cancelling_never_takes_back_the_tombstone(worker: Database) -> No
         assert await outbox.cancel(session, tenant=SADDAR, referral=P1, category="incident", epoch_upto=9) == 0
 
 
-async def test_the_http_process_cancels_its_own_tenants_events_alone(worker: Database, api: Database) -> None:
-    async with worker.transaction([SADDAR, CLIFTON]) as session:
+async def test_the_http_process_cancels_its_own_tenants_events_alone(gate: Database, main: Database) -> None:
+    async with gate.transaction([SADDAR, CLIFTON]) as session:
         await say(session, TOPIC, disclosed(P1), tenant=CLIFTON)
-    async with api.transaction([SADDAR]) as session:
+    async with main.transaction([SADDAR]) as session:
         assert await outbox.cancel(session, tenant=CLIFTON, referral=P1, category="incident", epoch_upto=9) == 0
-    async with api.transaction([CLIFTON]) as session:
+    async with main.transaction([CLIFTON]) as session:
         assert await outbox.cancel(session, tenant=CLIFTON, referral=P1, category="incident", epoch_upto=9) == 1
 
 
@@ -116,12 +118,64 @@ async def test_what_is_taken_back_is_the_asking_tenants_even_where_the_transacti
         assert await outbox.cancel_news(session, tenant=CLIFTON, referral=P1) == 1
 
 
-async def test_the_http_process_cannot_take_back_a_tombstone(api: Database) -> None:
-    async with api.transaction([SADDAR]) as session:
+async def test_the_http_process_cannot_take_back_a_tombstone(main: Database) -> None:
+    async with main.transaction([SADDAR]) as session:
         await say(session, TOPIC, withdrawn(P1))
         await say(session, TOPIC, disclosed(P1))
         taken_back = update(rows).values(cancelled_at=NOW).returning(rows.c.type)
         assert list(await session.scalars(taken_back)) == [outbox.DISCLOSED]
+
+
+async def test_the_http_process_takes_back_nothing_that_the_gate_asked_or_already_sent(
+    gate: Database, main: Database
+) -> None:
+    async with gate.transaction(()) as session:
+        await say(session, TOPIC, disclosed(P1), kit(P1))
+    await publish_all(gate)
+    async with gate.transaction(()) as session:
+        await say(session, TOPIC, TombstonesRequested(request_id=uuid4(), requested_at=NOW))
+    async with main.transaction([SADDAR]) as session:
+        assert list(await session.scalars(update(rows).values(cancelled_at=NOW).returning(rows.c.type))) == []
+
+
+async def test_what_was_taken_back_is_not_put_forth_again_by_the_http_process(main: Database) -> None:
+    async with main.transaction([SADDAR]) as session:
+        await say(session, TOPIC, disclosed(P1))
+        assert await outbox.cancel(session, tenant=SADDAR, referral=P1, category="incident", epoch_upto=1) == 1
+    async with main.transaction([SADDAR]) as session:
+        assert list(await session.scalars(update(rows).values(cancelled_at=None).returning(rows.c.type))) == []
+        await say(session, TOPIC, disclosed(P2))
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with main.transaction([SADDAR]) as session:
+            await session.execute(update(rows).values(cancelled_at=None))
+
+
+async def test_an_agencys_http_process_takes_back_nothing(api: Database) -> None:
+    async with api.transaction([SADDAR]) as session:
+        await say(session, "facts.police-link", kit(P1))
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with api.transaction([SADDAR]) as session:
+            await session.execute(update(rows).values(cancelled_at=NOW))
+
+
+@pytest.mark.parametrize("topic", ["checkpoints.intake", "checkpoints.police-link", "facts.police-link", ""])
+async def test_intakes_http_process_speaks_on_disclosures_alone(gate: Database, main: Database, topic: str) -> None:
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with main.transaction([SADDAR]) as session:
+            await say(session, topic, kit(P1))
+    async with gate.transaction([SADDAR]) as session:
+        await say(session, topic, kit(P1))
+
+
+@pytest.mark.parametrize("topic", ["checkpoints.police-link", "facts.forensics", "facts.police-link2", TOPIC])
+async def test_an_agencys_http_process_speaks_on_its_own_facts_alone(
+    worker: Database, api: Database, topic: str
+) -> None:
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with api.transaction([SADDAR]) as session:
+            await say(session, topic, kit(P1))
+    async with worker.transaction([SADDAR]) as session:
+        await say(session, topic, kit(P1))
 
 
 async def test_the_relay_is_notified_once_for_all_events_of_a_flush(worker: Database) -> None:

@@ -98,9 +98,9 @@ async def test_nothing_is_judged_before_one_has_listened_long_enough_oneself(wor
     await _history(world)
     world.now += timedelta(days=2)
     forensics = world[FORENSICS]
-    await forensics.witness.watch(forensics.database, EVERY_S, world.now - timedelta(seconds=EVERY_S), world.now)
+    await forensics.witness.watch(forensics.database, world.now - timedelta(seconds=EVERY_S), world.now)
     assert await forensics.alarms() == []
-    await forensics.witness.watch(forensics.database, EVERY_S, world.now - timedelta(seconds=3 * EVERY_S), world.now)
+    await forensics.witness.watch(forensics.database, world.now - timedelta(seconds=3 * EVERY_S), world.now)
     assert ("silence", POLICE) in await forensics.alarms()
 
 

@@ -23,7 +23,7 @@ async def _cosigned(world: World, size: int = 0) -> set[str]:
     """Who cosigned the police's newest checkpoint (of this size), as the police knows."""
     async with world[POLICE].database.transaction(()) as session:
         of = (ledger_checkpoints.c.size == size) if size else true()
-        newest = select(ledger_checkpoints).where(of).order_by(ledger_checkpoints.c.published_at.desc()).limit(1)
+        newest = select(ledger_checkpoints).where(of).order_by(ledger_checkpoints.c.number.desc()).limit(1)
         found = (await session.execute(newest)).one()
         rows = await witnessing.cosignatures_of(session, origin_of(POLICE), found.size, bytes(found.root))
     return {row.witness.rsplit("/", 1)[-1] for row in rows}
@@ -110,7 +110,7 @@ async def test_a_database_restored_from_a_backup_is_seen(world: World) -> None:
         world[POLICE].sql(f"TRUNCATE {', '.join(tables)}")
         world[POLICE].sql(
             "INSERT INTO ledger_entries OVERRIDING SYSTEM VALUE TABLE backup_ledger_entries",
-            *(f"INSERT INTO {table} TABLE backup_{table}" for table in tables[1:]),
+            *(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE backup_{table}" for table in tables[1:]),
         )
         await world.tick(POLICE)
         assert {(kind, of) for other in OTHERS for kind, of in await world[other].alarms()} == {("rollback", POLICE)}

@@ -61,7 +61,7 @@ class Service:
                 await ledger.append(session, [ledger.entry(each, AT_REST, os.urandom) for each in statements])
 
     async def publish(self, at: datetime) -> Checkpoint | None:
-        return await checkpoints.publish(self.database, self.speaker, at)
+        return await checkpoints.publish(self.database, self.speaker, at, EVERY_S)
 
     async def integrate(self) -> int:
         return await tree.integrate(self.database)
@@ -88,7 +88,7 @@ class Service:
             await self.witness.hear(session, event, now)
 
     async def watch(self, now: datetime) -> None:
-        await self.witness.watch(self.database, EVERY_S, START, now)
+        await self.witness.watch(self.database, START, now)
 
     async def entries(self) -> int:
         async with self.database.transaction(()) as session:
@@ -160,5 +160,5 @@ def made(clusters: dict[str, Postgres]) -> World:
         db = name.replace("-", "_")
         speaker = Speaker(name, NoteSigner(keys[name], origin_of(name)), uuid4)
         database = Database(postgres.url(f"{db}_worker", db), application_name=f"test-{name}")
-        services[name] = Service(name, postgres, database, speaker, Witness(speaker, ledgers))
+        services[name] = Service(name, postgres, database, speaker, Witness(speaker, ledgers, EVERY_S))
     return World(services)

@@ -16,7 +16,7 @@ from amanat.consent import own
 from amanat.db import Database
 from amanat.kek import FileKekPrivate, FileKekPublic
 from intake.errors import GateClosed
-from intake.service import restoring, rotation
+from intake.service import reopening, restoring, rotation
 from intake.service.gatekeeper import GateItself
 from intake.service.instruments import Instruments
 from intake.settings import GateSettings
@@ -93,7 +93,8 @@ def status() -> None:
     for agency, (tombstones, taken) in sorted(found.answered.items()):
         typer.echo(f"{agency}: {tombstones} tombstones reported, {taken} of them news")
     for agency in found.missing:
-        typer.echo(f"{agency}: no answer yet")
+        here, parts = found.partly.get(agency, (0, 0))
+        typer.echo(f"{agency}: {here} of {parts} pieces of its answer" if here else f"{agency}: no answer yet")
 
 
 @gate.command()
@@ -110,15 +111,15 @@ def reopen(
     try:
         done = _run(
             _settings(),
-            lambda database, instruments: restoring.reopen(
+            lambda database, instruments: reopening.reopen(
                 database, own(GateItself()), _now, instruments, without or ()
             ),
         )
-    except restoring.StillOpen:
+    except reopening.StillOpen:
         _stop("the gate is open; nothing was restored")
-    except restoring.Unanswered as missing:
+    except reopening.Unanswered as missing:
         _stop(f"not reopened: no answer yet from {', '.join(sorted(missing.agencies))} (or give --without AGENCY)")
-    except restoring.NothingOpens as nothing:
+    except reopening.NothingOpens as nothing:
         _stop(f"not reopened: none of {nothing} opens; is this the database's own key at rest?")
     typer.echo(f"the gate is open; {done.restarted} cases went into a new epoch")
     if done.unread:

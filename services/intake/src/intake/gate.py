@@ -24,7 +24,7 @@ from amanat.outbox import prune
 from amanat.relay import Relay
 from amanat.worker import Every, Listener, run_worker
 from intake.api.leases import LeaseDesk, router
-from intake.handlers import NEVER_PARK, TOPICS, handlers
+from intake.handlers import NEVER_PARK, TOPICS, handlers, holding
 from intake.my_case.service.duress import forget_attempts, note_duress
 from intake.service.gatekeeper import GateItself
 from intake.service.instruments import Instruments
@@ -73,6 +73,7 @@ async def run(settings: GateSettings) -> None:
         handlers(opener, gate, instruments, _now),
         never_park=NEVER_PARK,
         tenants_of=lambda _: None,
+        hold=holding(opener),
     )
 
     async def tidy() -> None:

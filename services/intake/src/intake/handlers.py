@@ -3,16 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency
 from amanat.consent import Access
-from amanat.contracts.base import FACTS, SealedFact
+from amanat.contracts.base import FACTS, Fact, SealedFact
 from amanat.contracts.custody import KitReceived, KitReleased
 from amanat.contracts.looks import LooksReported
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
-from amanat.facts import FactOpener
-from amanat.inbox import Handler
+from amanat.facts import BadFact, FactOpener
+from amanat.inbox import Handler, Hold
 from amanat.received import Received
 from intake.service import facts
 from intake.service.instruments import Instruments
@@ -29,19 +30,39 @@ def handlers(
 
     async def take(session: AsyncSession, events: Sequence[Received]) -> None:
         for event in events:
-            # The topic says whose word it is: Kafka's ACLs let only that agency write there.
-            agency = TOPICS[event.topic]
-            sealed = event.event()
-            if not isinstance(sealed, SealedFact):
-                raise facts.NeverOpened
-            fact = opener.open(
-                agency,
-                sealed,
-                event_id=event.event_id,
-                type=event.type,
-                referral=event.referral or "",
-                time=event.time,
-            )
-            await facts.take(session, gate, agency, fact, now(), instruments)
+            await facts.take(session, gate, TOPICS[event.topic], _opened(opener, event), now(), instruments)
 
     return {fact.type: take for fact in FACTS.values() if fact in TAKEN}
+
+
+def holding(opener: FactOpener) -> Hold:
+    """Locks all that a batch changes before its first effect, so that it waits for nobody in a circle.
+
+    A report of all tombstones names its cases inside its seal alone, and is opened here as well.
+    """
+
+    async def hold(session: AsyncSession, events: Sequence[Received]) -> None:
+        coming = [facts.Coming(TOPICS[event.topic], event.type, event.referral or "") for event in events]
+        reported = [
+            (TOPICS[event.topic], fact)
+            for event in events
+            if event.type == TombstonesReported.type and isinstance(fact := _opened(opener, event), TombstonesReported)
+        ]
+        await facts.hold(session, coming, reported)
+
+    return hold
+
+
+def _opened(opener: FactOpener, event: Received) -> Fact:
+    """Raises BadFact."""
+    # The topic says whose word it is: Kafka's ACLs let only that agency write there.
+    agency = TOPICS[event.topic]
+    try:
+        sealed = event.event()
+    except ValidationError:
+        raise BadFact("no sealed fact") from None
+    if not isinstance(sealed, SealedFact):
+        raise BadFact("no sealed fact")
+    return opener.open(
+        agency, sealed, event_id=event.event_id, type=event.type, referral=event.referral or "", time=event.time
+    )

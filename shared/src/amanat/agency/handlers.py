@@ -6,7 +6,7 @@
 | `category-disclosed` | its sealed row, if newer and not withdrawn |
 | `category-withdrawn` | the tombstone, confirmed to the gate in the same transaction; `withdrawn`; never parked |
 | `kit-announced` | the barcode is known; `kit_announced` |
-| `tombstones-requested` | one fact of all tombstones; never parked |
+| `tombstones-requested` | all tombstones, in facts of a thousand each; never parked |
 
 Locks are taken in the platform's order: inbox → referrals by code → tombstones → what hooks lock → outbox → ledger.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import TypeVar
 
 import structlog
@@ -34,7 +35,7 @@ from amanat.contracts.disclosures import (
     ReferralOpened,
     TombstonesRequested,
 )
-from amanat.contracts.withdrawals import Tombstone, TombstoneConfirmed, TombstonesReported
+from amanat.contracts.withdrawals import TOMBSTONES_AT_ONCE, Tombstone, TombstoneConfirmed, TombstonesReported
 from amanat.inbox import Handler
 from amanat.received import Received
 
@@ -157,21 +158,27 @@ class _Effects:
         now = self.now()
         for each in events:
             asked = _read(each, TombstonesRequested)
-            rows = await arriving.all_tombstones(session)
-            reported = TombstonesReported(
-                request_id=asked.request_id,
-                tombstones=tuple(
-                    Tombstone(
-                        referral=row.referral,
-                        organisation=row.tenant,
-                        category=row.category,
-                        epoch=row.epoch,
-                        withdrawn_at=row.withdrawn_at,
-                    )
-                    for row in rows
-                ),
-            )
-            await send(session, reported, tenant=EVERYBODY, seq=None, now=now, instruments=self.instruments)
+            held = [
+                Tombstone(
+                    referral=row.referral,
+                    organisation=row.tenant,
+                    category=row.category,
+                    epoch=row.epoch,
+                    withdrawn_at=row.withdrawn_at,
+                )
+                for row in await arriving.all_tombstones(session)
+            ]
+            answer_id = self.instruments.new_id()
+            parts = max(1, ceil(len(held) / TOMBSTONES_AT_ONCE))
+            for part in range(1, parts + 1):
+                reported = TombstonesReported(
+                    request_id=asked.request_id,
+                    tombstones=tuple(held[(part - 1) * TOMBSTONES_AT_ONCE : part * TOMBSTONES_AT_ONCE]),
+                    answer_id=answer_id,
+                    part=part,
+                    parts=parts,
+                )
+                await send(session, reported, tenant=EVERYBODY, seq=None, now=now, instruments=self.instruments)
 
 
 async def _call(

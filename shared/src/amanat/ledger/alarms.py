@@ -5,13 +5,15 @@
 | `fork` | another | a second tree of one size, or one that does not begin with what was seen before |
 | `rollback` | another | a checkpoint smaller than one that was seen |
 | `unlinked` | another | a checkpoint without a proof from the last one that was seen |
-| `bad_checkpoint` | another | not signed by its ledger's key, or not in its one form |
+| `bad_checkpoint` | another | not signed by its ledger's key, not in its one form, or of a time that has not come |
 | `shown_to_another` | another | a witness cosigned a checkpoint that never came here |
 | `silence` | another | no checkpoint for two and a half intervals |
 | `uncosigned` | oneself | nobody cosigned for two and a half intervals |
 | `sequencer_waits` | oneself | an entry waits longer than that for the sequencer: a transaction stays open |
 | `own_history_changed` | oneself | the leaves no longer make up the root that was published |
+| `clock_went_back` | oneself | the checkpoint published last is of a time that has not come |
 | `not_ours` | oneself | a witness cosigned, in this ledger's name, a checkpoint that was never published here |
+| `tree_damaged` | oneself | stored nodes are not what the leaves make them; `amanat ledger rebuild` mends that |
 | `entry_missing` | oneself | a leaf whose entry is gone |
 | `record_changed` | oneself | an entry, or the row that it is of, that no longer matches its leaf |
 | `record_without_entry` | oneself | a row that should be in the ledger and is not |
@@ -36,9 +38,10 @@ from amanat.db import AnyRow, Database
 from amanat.tables import ledger_alarms, witness_states, witnessed
 
 SILENCE, UNCOSIGNED, SEQUENCER_WAITS = "silence", "uncosigned", "sequencer_waits"
+TREE_DAMAGED, CLOCK_WENT_BACK = "tree_damaged", "clock_went_back"
 ENDING = frozenset({SILENCE, UNCOSIGNED, SEQUENCER_WAITS})
 """What ends by itself, and stops nothing."""
-_ONCE = ENDING | {"fork", "rollback", "unlinked", "bad_checkpoint"}
+_ONCE = ENDING | {TREE_DAMAGED, CLOCK_WENT_BACK, "fork", "rollback", "unlinked", "bad_checkpoint"}
 """Of these, one stands at a time for each ledger: a stranger cannot fill the table with them."""
 _OPEN = Gauge("amanat_ledger_alarm", "Alarms over a ledger that nobody has acknowledged", ["origin", "kind"])
 _log = structlog.get_logger(__name__)

@@ -1,4 +1,5 @@
-"""An audit: every leaf computed anew from the row that it is of, and every such row asked for its entry.
+"""An audit: every leaf computed anew from the row that it is of, every such row asked for its entry, and every stored
+node computed anew from the leaves.
 
 Checkpoints and witnesses hold the leaves; this holds what the leaves commit to. An alarm names an entry's place, its
 kind and its row, never what stands there. `why` a record counts as changed:
@@ -11,7 +12,8 @@ kind and its row, never what stands there. `why` a record counts as changed:
 | `sealed` | the row is there, and what is sealed in it does not open |
 | `statement` | row or entry say something else; `found` is the leaf that they would make now, under the same salt |
 
-A finding that an operator acknowledged is not raised again; another change of the same row is another finding.
+A finding that an operator acknowledged is not raised again; another change of the same row is another finding. Stored
+nodes can be mended: as long as they are wrong, each pass says so.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import AnyRow, Database
-from amanat.ledger import alarms
+from amanat.ledger import alarms, nodes
 from amanat.ledger.entries import Seals, Statement, commitment, enter, open_salt, proves
 from amanat.ledger.parts import Parted
 from amanat.ledger.reading import ERASED, Read, read, table_and_id, without_entry
@@ -69,7 +71,7 @@ async def audit(
     `tenants` are those whose rows row-level security must be asked for; none where the role sees all. Takes the event
     loop for some milliseconds at a time, and half of it at most. Raises the database's errors.
     """
-    findings = _Findings(database, origin, now)
+    findings, compared = _Findings(database, origin, now), nodes.Compared()
     turns, by_table = _Turns(), {each.table.name: each for each in sources}
     leaves, erased, after = 0, 0, -1
     while True:
@@ -82,6 +84,8 @@ async def audit(
             elif leaf.salt_sealed is None:
                 erased += 1
         await findings.tell(wrong)
+        await turns.rest()
+        await compared.over(database, step.leaves)
         leaves += len(step.leaves)
         if len(step.leaves) < batch:
             break
@@ -89,7 +93,10 @@ async def audit(
     for source in sources:
         names = await without_entry(database, source, tenants)
         await findings.tell([("record_without_entry", {"source": name}) for name in names])
-    return Audited(leaves, erased, findings.number)
+    damage = await compared.found(database)
+    if damage is not None:
+        await alarms.raise_alarm(database, origin, alarms.TREE_DAMAGED, damage, now)
+    return Audited(leaves, erased, findings.number + (damage is not None))
 
 
 async def erase(

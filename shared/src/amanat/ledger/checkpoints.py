@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from pydantic import JsonValue
 from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -55,13 +56,17 @@ class Speaker:
 
 
 async def latest(session: AsyncSession) -> AnyRow | None:
-    """The checkpoint published last: {published_at, size, root, note}."""
-    statement = select(ledger_checkpoints).order_by(ledger_checkpoints.c.published_at.desc()).limit(1)
+    """The checkpoint published last: {published_at, size, root, note, number}."""
+    statement = select(ledger_checkpoints).order_by(ledger_checkpoints.c.number.desc()).limit(1)
     return (await session.execute(statement)).one_or_none()
 
 
-async def publish(database: Database, speaker: Speaker, at: datetime) -> Checkpoint | None:
-    """Integrates what waits, then signs and publishes the checkpoint of this tick; None if another process did.
+async def publish(database: Database, speaker: Speaker, at: datetime, every_s: float) -> Checkpoint | None:
+    """Integrates what waits, then signs and publishes the checkpoint of this tick; None if another process did, for
+    this tick or the next one, `every_s` later.
+
+    A checkpoint further ahead than that was published under a clock that has gone back since, or put in by a hand: an
+    alarm, and no reason to fall silent until its time comes.
 
     A history of one's own that does not hold is published as it is found, so that all others see it, and is an alarm
     here as well.
@@ -74,7 +79,10 @@ async def publish(database: Database, speaker: Speaker, at: datetime) -> Checkpo
         before = await latest(session)
         size = await tree.size_of(session)
     if before is not None and before.published_at >= at:
-        return None
+        if before.published_at <= at + timedelta(seconds=every_s):
+            return None
+        detail: dict[str, JsonValue] = {"published_at": before.published_at.isoformat()}
+        await alarms.raise_alarm(database, speaker.origin, alarms.CLOCK_WENT_BACK, detail, at)
     previous = 0 if before is None else int(before.size)
     wanted = merkle.nodes_for_consistency(previous, size) if previous <= size else set[merkle.Node]()
     found = await tree.recompute(database, wanted, upto=size)
@@ -89,7 +97,7 @@ async def publish(database: Database, speaker: Speaker, at: datetime) -> Checkpo
     async with database.transaction(()) as session:
         await session.execute(_ONE)
         last = await latest(session)
-        if (None if last is None else last.published_at) != (None if before is None else before.published_at):
+        if (None if last is None else last.number) != (None if before is None else before.number):
             return None  # another process was quicker, and what was found here may be older than what it signed
         row = {"published_at": at, "size": checkpoint.size, "root": checkpoint.root, "note": note}
         await session.execute(insert(ledger_checkpoints).values(row))

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import merkle
 from amanat.db import AnyRow
-from amanat.errors import NotFound
+from amanat.errors import NotFound, ProofUnavailable
 from amanat.ledger.known import Ledgers
 from amanat.ledger.tree import read_nodes
 from amanat.ledger.witness import cosignatures_of
@@ -36,8 +36,8 @@ class Published:
 
 async def published(session: AsyncSession, size: int | None = None, *, earliest: bool = False) -> Published:
     """The checkpoint published last (or first), or the last one of this size. Raises NotFound."""
-    at = ledger_checkpoints.c.published_at
-    statement = select(ledger_checkpoints).order_by(at if earliest and size is None else at.desc()).limit(1)
+    number = ledger_checkpoints.c.number
+    statement = select(ledger_checkpoints).order_by(number if earliest and size is None else number.desc()).limit(1)
     if size is not None:
         statement = statement.where(ledger_checkpoints.c.size == size)
     row = (await session.execute(statement)).one_or_none()
@@ -70,7 +70,7 @@ async def witnessed(session: AsyncSession, service: str, ledgers: Ledgers) -> Pu
         cosignatures.c.root == columns.root,
         cosignatures.c.witness.in_(others),
     )
-    newest = select(ledger_checkpoints).where(cosigned).order_by(columns.published_at.desc()).limit(AT_MOST)
+    newest = select(ledger_checkpoints).where(cosigned).order_by(columns.number.desc()).limit(AT_MOST)
     for row in await session.execute(newest):
         try:
             checkpoint = ledgers.checkpoint(service, row.note)
@@ -95,7 +95,8 @@ async def inclusion(
     session: AsyncSession, tenants: Collection[str], position: int, size: int | None = None
 ) -> tuple[bytes, Published, list[bytes]]:
     """One's own entry's leaf hash, the checkpoint, and the proof from one to the other. Raises NotFound, for another
-    tenant's leaf as for one that never was."""
+    tenant's leaf as for one that never was; ProofUnavailable where leaf and stored nodes do not lead to what was
+    signed: such a proof would accuse a ledger that may be sound."""
     checkpoint = await published(session, size)
     leaf = await session.scalar(
         select(ledger_leaves.c.hash)
@@ -105,16 +106,28 @@ async def inclusion(
     if leaf is None or position >= checkpoint.size:
         raise NotFound
     nodes = await read_nodes(session, merkle.nodes_for_inclusion(position, checkpoint.size))
-    return bytes(leaf), checkpoint, merkle.inclusion_proof(position, checkpoint.size, nodes)
+    try:
+        proof = merkle.inclusion_proof(position, checkpoint.size, nodes)
+    except KeyError:
+        raise ProofUnavailable from None
+    if not merkle.verify_inclusion(bytes(leaf), position, checkpoint.size, proof, checkpoint.root):
+        raise ProofUnavailable
+    return bytes(leaf), checkpoint, proof
 
 
 async def consistency(
     session: AsyncSession, first: int | None = None, second: int | None = None
 ) -> tuple[Published, Published, list[bytes]]:
     """Two published checkpoints (the first and the last, where no sizes are given), and the proof that the later tree
-    begins with the earlier. Raises NotFound."""
+    begins with the earlier. Raises NotFound; ProofUnavailable as `inclusion`."""
     earlier, later = await published(session, first, earliest=True), await published(session, second)
     if earlier.size > later.size:
         raise NotFound
     nodes = await read_nodes(session, merkle.nodes_for_consistency(earlier.size, later.size))
-    return earlier, later, merkle.consistency_proof(earlier.size, later.size, nodes)
+    try:
+        proof = merkle.consistency_proof(earlier.size, later.size, nodes)
+    except KeyError:
+        raise ProofUnavailable from None
+    if not merkle.verify_consistency(earlier.size, later.size, proof, earlier.root, later.root):
+        raise ProofUnavailable
+    return earlier, later, proof

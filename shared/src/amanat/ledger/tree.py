@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import merkle
 from amanat.db import Database
+from amanat.ledger import alarms
 from amanat.merkle import Node
 from amanat.tables import ledger_entries, ledger_leaves, ledger_nodes
 
@@ -42,7 +43,9 @@ _ADD_LEAVES = text(
     bindparam("hashes", type_=ARRAY(LargeBinary)),
 )
 _ADD_NODES = text(
-    "INSERT INTO ledger_nodes (level, position, hash) SELECT * FROM unnest(:levels, :positions, :hashes)"
+    "WITH added AS (INSERT INTO ledger_nodes (level, position, hash)"
+    " SELECT * FROM unnest(:levels, :positions, :hashes) ON CONFLICT DO NOTHING RETURNING 1)"
+    " SELECT count(*) FROM added"
 ).bindparams(
     bindparam("levels", type_=ARRAY(SmallInteger)),
     bindparam("positions", type_=ARRAY(BigInteger)),
@@ -50,8 +53,8 @@ _ADD_NODES = text(
 )
 # A leaf and its entry should be one hash. Where they are not, neither is taken for the truth: whatever root was signed
 # before, this one differs from it, and the witnesses see it.
-_STREAM = text(
-    "SELECT leaf.position, CASE WHEN entry.commitment = leaf.hash THEN leaf.hash"
+STREAM = text(
+    "SELECT leaf.position, leaf.hash AS leaf, CASE WHEN entry.commitment = leaf.hash THEN leaf.hash"
     " ELSE sha256(leaf.hash || coalesce(entry.commitment, '')) END AS hash"
     " FROM ledger_leaves leaf LEFT JOIN ledger_entries entry ON entry.id = leaf.entry"
     " WHERE leaf.position > :after ORDER BY leaf.position LIMIT :batch"
@@ -72,6 +75,12 @@ class EntryMissing(Damaged):
     alarm = "entry_missing"
 
 
+class NodesDamaged(Damaged):
+    """Stored nodes are gone, or stand where none can be yet; the leaves may be sound. `nodes.rebuild` is the remedy."""
+
+    alarm = alarms.TREE_DAMAGED
+
+
 @dataclass(frozen=True)
 class Tree:
     """What one pass over all leaves found: the size, the root, and the nodes that were wanted."""
@@ -84,16 +93,17 @@ class Tree:
 async def integrate(database: Database, *, batch: int = BATCH) -> int:
     """Takes all entries that can be taken now into the tree; how many. Two at once do no harm: one does nothing.
 
-    Raises Damaged, EntryMissing, and the database's errors.
+    Raises Damaged, EntryMissing, NodesDamaged, and the database's errors.
     """
     taken = 0
     while True:
         try:
             async with database.transaction(()) as session:
                 step = await _step(session, batch)
-        except (IntegrityError, KeyError):
-            # An entry or a node that is there already, though it comes after the last leaf; or a node that is not.
-            raise Damaged from None
+        except IntegrityError:
+            raise Damaged from None  # an entry that is there already, though it comes after the last leaf
+        except KeyError:
+            raise NodesDamaged from None
         taken += step
         if step < batch:
             return taken
@@ -114,15 +124,15 @@ async def _step(session: AsyncSession, batch: int) -> int:
     await session.execute(_ADD_LEAVES, {"size": size, "entries": [row.id for row in new], "hashes": hashes})
     nodes = merkle.complete_nodes(size, hashes, await read_nodes(session, merkle.frontier(size)))
     if nodes:
-        await session.execute(
-            _ADD_NODES,
-            {
-                "levels": [level for level, _ in nodes],
-                "positions": [position for _, position in nodes],
-                "hashes": list(nodes.values()),
-            },
-        )
+        hashes = list(nodes.values())
+        if await session.scalar(_ADD_NODES, {**addresses(nodes), "hashes": hashes}) != len(nodes):
+            raise NodesDamaged
     return len(new)
+
+
+def addresses(nodes: Collection[Node]) -> dict[str, list[int]]:
+    """Nodes as a statement takes them: {levels, positions}."""
+    return {"levels": [level for level, _ in nodes], "positions": [position for _, position in nodes]}
 
 
 async def read_nodes(session: AsyncSession, wanted: Collection[Node]) -> dict[Node, bytes]:
@@ -157,7 +167,7 @@ async def _leaves(database: Database, batch: int) -> AsyncIterator[bytes]:
     after = -1
     while True:
         async with database.transaction(()) as session:
-            rows = (await session.execute(_STREAM, {"after": after, "batch": batch})).all()
+            rows = (await session.execute(STREAM, {"after": after, "batch": batch})).all()
         for row in rows:
             yield bytes(row.hash)
         if len(rows) < batch:

@@ -42,6 +42,13 @@ class Witness:
 
     speaker: Speaker
     ledgers: Ledgers
+    every_s: float
+    """Between two checkpoints of a ledger, the same for all."""
+
+    @property
+    def behind(self) -> timedelta:
+        """As much as clocks of two services may differ."""
+        return timedelta(seconds=BEHIND * self.every_s)
 
     async def refuse(self, session: AsyncSession, event: Received, now: datetime) -> None:
         """An event that has no business on a ledger's topic: an alarm over whoever wrote it, and no effect."""
@@ -78,6 +85,7 @@ class Witness:
         if state.told_at is not None and told_at <= state.told_at and await _is_known(session, checkpoint):
             return  # the broker hands out again what was heard before; a restored ledger says it anew
         wrong = await _wrong(session, state, checkpoint, said)
+        too_early = told_at > now + self.behind
         seen = insert(witnessed).values(
             origin=origin, size=checkpoint.size, root=checkpoint.root, note=said.note, seen_at=now
         )
@@ -89,13 +97,15 @@ class Witness:
         if wrong is not None:
             detail = {"size": checkpoint.size, "root": checkpoint.root.hex(), "known": state.size}
             await alarms.add(session, origin, wrong, detail, now)
-        goes_on = wrong is None and state.stopped_at is None
-        changes: dict[str, Any] = {"heard_at": now, "told_at": told_at}
-        if goes_on:
+        if too_early:
+            await alarms.add(session, origin, "bad_checkpoint", {"because": "a time that has not come"}, now)
+        # A time that has not come would make all that is said until then look as if it had been heard before.
+        changes: dict[str, Any] = {"heard_at": now, "told_at": min(told_at, now)}
+        if wrong is None:
             changes |= {"size": checkpoint.size, "root": checkpoint.root}
         await session.execute(update(witness_states).where(witness_states.c.origin == origin).values(changes))
         await alarms.end(session, origin, alarms.SILENCE, now)
-        if not goes_on:
+        if wrong is not None or too_early or state.stopped_at is not None:
             return
         # Kept above, in this transaction; the cosignature leaves only after its commit.
         body, lines = split_note(said.note)
@@ -109,6 +119,8 @@ class Witness:
         # The ledger's own signature stands in it too: no witness can put a tree into another's mouth.
         checkpoint = self.ledgers.checkpoint(self.ledgers.service(Checkpoint.parse(body).origin), said.note)
         cosigned_at = self.ledgers.cosignature(witness, checkpoint, lines[1])
+        if cosigned_at > now + self.behind:
+            raise MalformedNote("cosigned at a time that has not come")
         row = {
             "origin": checkpoint.origin,
             "size": checkpoint.size,
@@ -127,14 +139,14 @@ class Witness:
             )
         )
 
-    async def watch(self, database: Database, every_s: float, since: datetime, now: datetime) -> None:
+    async def watch(self, database: Database, since: datetime, now: datetime) -> None:
         """What only time shows: who has fallen silent, whether anybody cosigns, and which checkpoints were shown to
         others and never here. Silence is not judged before this process has listened (`since`) for so long itself.
 
         One ledger a transaction: two of them locked at once, in another order than `hear` has, would be a deadlock.
         """
-        long_ago = now - timedelta(seconds=SILENT_AFTER * every_s)
-        await self._judge(database, long_ago, timedelta(seconds=BEHIND * every_s), since, now)
+        long_ago = now - timedelta(seconds=SILENT_AFTER * self.every_s)
+        await self._judge(database, long_ago, since, now)
         if since > long_ago:
             return
         for origin in self._others():
@@ -146,10 +158,8 @@ class Witness:
             await self._ask_who_cosigns(session, long_ago, now)
             await session.execute(delete(proof_parts).where(proof_parts.c.received_at < now - timedelta(days=1)))
 
-    async def _judge(
-        self, database: Database, long_ago: datetime, behind: timedelta, since: datetime, now: datetime
-    ) -> None:
-        for judged in await self._unjudged(database, long_ago if since <= long_ago else None, behind):
+    async def _judge(self, database: Database, long_ago: datetime, since: datetime, now: datetime) -> None:
+        for judged in await self._unjudged(database, long_ago if since <= long_ago else None):
             async with database.transaction(()) as session:
                 if not judged.seen:
                     ours = judged.origin == self.speaker.origin
@@ -167,14 +177,15 @@ class Witness:
 
     async def _ask_who_cosigns(self, session: AsyncSession, long_ago: datetime, now: datetime) -> None:
         mine = self.speaker.origin
-        first = await session.scalar(select(func.min(ledger_checkpoints.c.published_at)))
+        earliest = select(ledger_checkpoints.c.published_at).order_by(ledger_checkpoints.c.number).limit(1)
+        first = await session.scalar(earliest)
         last = await session.scalar(select(func.max(cosignatures.c.cosigned_at)).where(cosignatures.c.origin == mine))
         if first is not None and first < long_ago and self._others() and (last is None or last < long_ago):
             await alarms.add(session, mine, alarms.UNCOSIGNED, {}, now)
         else:
             await alarms.end(session, mine, alarms.UNCOSIGNED, now)
 
-    async def _unjudged(self, database: Database, before: datetime | None, behind: timedelta) -> Sequence[AnyRow]:
+    async def _unjudged(self, database: Database, before: datetime | None) -> Sequence[AnyRow]:
         """Cosigned checkpoints, not judged yet, that would have come here by now, and whether this service saw or
         published them itself; a bounded number.
 
@@ -193,7 +204,7 @@ class Witness:
         )
         newer = exists().where(
             witness_states.c.origin == cosignatures.c.origin,
-            witness_states.c.told_at > cosignatures.c.received_at + behind,
+            witness_states.c.told_at > cosignatures.c.received_at + self.behind,
         )
         due = [newer] if before is None else [newer, cosignatures.c.received_at < before]
         statement = (

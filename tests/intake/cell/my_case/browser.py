@@ -101,6 +101,12 @@ class Phone:
         found = await Axe().run(self.page)
         return [f"{each['id']}: {node['html']}" for each in found["violations"] for node in each["nodes"]]
 
+    async def assert_readable(self, language: Language) -> None:
+        """In that language, with nothing beyond the phone's edge, and nothing that axe finds wrong."""
+        assert await self.page.get_attribute("html", "lang") == language
+        assert await self.is_narrow()
+        assert await self.faults() == []
+
     async def stored(self) -> dict[str, object]:
         """All that a page could leave on the phone."""
         return {

@@ -28,24 +28,24 @@ async def test_she_signs_in_by_her_paper_reads_and_takes_one_part_back(
         await held.open(f"/my/{language}#{claim.code}")
         assert held.page.url == f"{host}/my/{language}"
         assert await held.page.input_value("#code") == claim.code
-        assert await held.faults() == []
+        await held.assert_readable(language)
         await held.picture(f"start-{language}")
         await held.page.fill("#pin", PIN)
         await held.press(say(language, "start.open"))
         assert say(language, "category.incident") in await held.read()
-        assert await held.faults() == []
+        await held.assert_readable(language)
         await held.picture(f"case-{language}")
         await held.page.locator("button[value='ask police-link station-saddar incident']").click()
         await held.settled()
         assert say(language, "ask.title") in await held.read()
-        assert await held.faults() == []
+        await held.assert_readable(language)
         await held.picture(f"ask-{language}")
         await held.press(say(language, "ask.yes"))
         assert say(language, "taken.done") in await held.read()
-        assert await held.faults() == []
+        await held.assert_readable(language)
         await held.picture(f"taken-{language}")
         await held.press(say(language, "taken.back"))
-        assert await held.faults() == []
+        await held.assert_readable(language)
         await held.picture(f"afterwards-{language}")
         assert held.page.url == f"{host}/my/{language}"
         assert await held.page.title() == say(language, "title")
@@ -67,10 +67,10 @@ async def test_any_other_pin_opens_an_article_and_nothing_can_be_taken_back_ther
             await held.press(say(language, "start.open"))
             assert say(language, "article.title") in await held.read()
             assert await held.page.locator("main button").count() == 0
-            assert await held.faults() == []
+            await held.assert_readable(language)
         await held.picture(f"article-{language}")
         await held.open(f"/my/{language}/information")
-        assert await held.faults() == []
+        await held.assert_readable(language)
 
 
 async def test_nothing_of_it_stays_on_the_phone_or_goes_elsewhere(
@@ -202,10 +202,10 @@ async def test_a_dark_phone_is_readable_as_well(world: World, browser: Browser, 
     async with phone(browser, host, pictures) as held:
         await held.page.emulate_media(color_scheme="dark")
         await held.open(f"/my/en#{claim.code}")
-        assert await held.faults() == []
+        await held.assert_readable("en")
         await held.page.fill("#pin", PIN)
         await held.press("Open")
-        assert await held.faults() == []
+        await held.assert_readable("en")
         await held.picture("dark")
 
 

@@ -17,17 +17,10 @@ from intake.service.looks import LOOK_FOLLOWS
 from intake.service.sweeps import sweep
 
 from ..world import POLICE, World
-from .browser import Phone, phone
+from .browser import phone
 from .cell import PIN, at_desk, her_case, issue
 
 LANGUAGES = pytest.mark.parametrize("language", ["en", "ur"])
-
-
-async def assert_readable(held: Phone, language: Language) -> None:
-    """In that language, with nothing beyond the phone's edge, and nothing that axe finds wrong."""
-    assert await held.page.get_attribute("html", "lang") == language
-    assert await held.is_narrow()
-    assert await held.faults() == []
 
 
 @LANGUAGES
@@ -45,7 +38,7 @@ async def test_what_nobody_accounts_for_and_the_end_of_a_visit_are_read_on_a_pho
         card = held.page.locator(".card.warn")
         assert say(language, "case.unaccounted") in await held.read()
         assert say(language, "category.identity") in await card.inner_text()
-        await assert_readable(held, language)
+        await held.assert_readable(language)
         await held.picture(f"unaccounted-{language}")
         # Her code is ended while the page is open: what she presses next begins again.
         assert (await at_desk(world, f"/v1/cases/{case}/claim/ending")).status_code == 200
@@ -54,7 +47,7 @@ async def test_what_nobody_accounts_for_and_the_end_of_a_visit_are_read_on_a_pho
         await held.press(say(language, "ask.yes"))
         assert say(language, "start.over") in await held.read()
         assert await held.page.input_value("#pin") == ""
-        await assert_readable(held, language)
+        await held.assert_readable(language)
         await held.picture(f"over-{language}")
 
 
@@ -70,11 +63,11 @@ async def test_a_page_that_is_not_there_and_one_that_fails_say_so_in_her_languag
         await held.page.set_extra_http_headers({"Accept-Language": language})
         await held.open("/my/fr")
         assert say(language, "not_here") in await held.read()
-        await assert_readable(held, language)
+        await held.assert_readable(language)
         await held.picture(f"not-here-{language}")
         await held.sign_in(language, "M-0000-0000-0", PIN)
         assert say(language, "trouble") in await held.read()
-        await assert_readable(held, language)
+        await held.assert_readable(language)
         # Without the script it is a page of its own; axe needs one, so that the page is put before it.
         form = {"do": "enter", "code": "M-0000-0000-0", "pin": PIN}
         async with httpx.AsyncClient(base_url=host, headers={"Accept-Language": language}) as plain:
@@ -82,5 +75,5 @@ async def test_a_page_that_is_not_there_and_one_that_fails_say_so_in_her_languag
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "3")
         await held.page.set_content(answer.text)
         assert say(language, "trouble") in await held.page.inner_text("main")
-        await assert_readable(held, language)
+        await held.assert_readable(language)
         await held.picture(f"trouble-{language}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 SURVIVOR = [{"role": "survivor", "decision": "consent"}]
@@ -25,11 +26,15 @@ def consent(agency: str, organisation: str, categories: list[str], deciders: lis
     }
 
 
+THIRTEEN = f"{datetime.now(UTC).year - 14}-12-31"
+"""A birth date: who was born on it is thirteen all this year but for its last day. From fifteen on the law asks for her
+own informed consent, and the story would be another."""
+
 CHILD: dict[str, Any] = {
     "presented_at": None,  # set when the story is told
     "person": {
         "full_name": "Mahnoor Example",
-        "birth_date": "2013-05-11",
+        "birth_date": THIRTEEN,
         "gender": "female",
         "address": "House 0, Street 0, Example Colony, Karachi",
         "guardian_name": "Shabana Example",

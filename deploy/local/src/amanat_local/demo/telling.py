@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 
 CHECK, CROSS = "[green]✓[/]", "[red]✗[/]"
 
@@ -21,7 +22,7 @@ class Teller:
 
     def chapter(self, title: str) -> None:
         """A heading."""
-        self.console.print(f"\n[bold]{title}[/]")
+        self.console.print(f"\n[bold]{escape(title)}[/]")
 
     def say(self, text: str) -> None:
         """A sentence."""
@@ -29,11 +30,11 @@ class Teller:
 
     def call(self, who: str, method: str, path: str, status: int, milliseconds: float) -> None:
         """One request of a client."""
-        self.console.print(f"  [dim]{who:<22}[/] {method} {path} → {status} [dim]({milliseconds:.0f} ms)[/]")
+        self.console.print(f"  [dim]{who:<22}[/] {method} {escape(path)} → {status} [dim]({milliseconds:.0f} ms)[/]")
 
     def claim(self, held: bool, text: str) -> None:
         """Something that the story says is so."""
-        self.console.print(f"  {CHECK if held else CROSS} {text}")
+        self.console.print(f"  {CHECK if held else CROSS} {escape(text)}")
         if not held:
             self.failed.append(text)
 
@@ -42,4 +43,4 @@ class Teller:
         """Says how long a thing took until it was so."""
         began = time.perf_counter()
         yield
-        self.console.print(f"  [dim]{text}: {(time.perf_counter() - began) * 1000:.0f} ms[/]")
+        self.console.print(f"  [dim]{escape(text)}: {(time.perf_counter() - began) * 1000:.0f} ms[/]")

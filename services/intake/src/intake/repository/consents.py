@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import ARRAY, Text, and_, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.consent import Access
@@ -42,6 +42,20 @@ async def lock_referrals(session: AsyncSession, tenant: str, case: str) -> Seque
         .with_for_update()
     )
     return (await session.execute(statement)).all()
+
+
+async def lock_referrals_of(session: AsyncSession, cases: Collection[tuple[str, str]]) -> None:
+    """All referrals of these (tenant, case), locked by code over them all, as leases take them. The caller has locked
+    the cases."""
+    tenants, codes = (func.any(bindparam(name, type_=ARRAY(Text))) for name in ("tenants", "cases"))
+    statement = (
+        select(referrals.c.code)
+        .where(referrals.c.tenant == tenants, referrals.c.case_code == codes)
+        .order_by(referrals.c.code)
+        .with_for_update()
+    )
+    asked = {"tenants": sorted({tenant for tenant, _ in cases}), "cases": [case for _, case in cases]}
+    await session.execute(statement, asked)
 
 
 async def read_referrals(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:

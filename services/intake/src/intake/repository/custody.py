@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, cast, exists, insert, or_, select
+from sqlalchemy import ColumnElement, Text, and_, cast, exists, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amanat.categories import Agency
 from amanat.consent import Access
 from amanat.db import AnyRow
 from intake.models import custody_halves, custody_matches, kits, timeline
@@ -68,6 +69,23 @@ async def read_halves(
         .order_by(custody_halves.c.position)
     )
     return (await session.execute(statement)).all()
+
+
+async def held(session: AsyncSession, tenant: str, barcode: str, holder: tuple[str, str]) -> int:
+    """How often the kit came to this (agency, organisation) more than it left: a kit begins with its cell.
+
+    The kit's case is locked by the caller.
+    """
+    came = func.count().filter(custody_halves.c.half == "receipt")
+    left = func.count().filter(custody_halves.c.half == "release")
+    statement = select(came - left).where(
+        custody_halves.c.tenant == tenant,
+        custody_halves.c.barcode == barcode,
+        custody_halves.c.holder_agency == holder[0],
+        custody_halves.c.holder_organisation == holder[1],
+    )
+    begins = int(holder == (Agency.INTAKE, tenant))
+    return begins + int((await session.execute(statement)).scalar_one())
 
 
 async def oldest_open(

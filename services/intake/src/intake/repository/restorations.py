@@ -63,21 +63,41 @@ async def last_request(session: AsyncSession) -> AnyRow | None:
     return (await session.execute(statement)).one_or_none()
 
 
-async def note_answer(
-    session: AsyncSession, request_id: UUID, agency: str, now: datetime, tombstones: int, applied: int
+async def note_part(
+    session: AsyncSession,
+    request_id: UUID,
+    agency: str,
+    piece: tuple[UUID, int, int],
+    now: datetime,
+    tombstones: int,
+    applied: int,
 ) -> None:
-    """Note that an agency reported all its tombstones; a later report replaces an earlier one."""
+    """Note one piece (answer, part, parts) of an agency's answer; the same piece again replaces it."""
+    answer_id, part, parts = piece
+    place = {"request_id": request_id, "agency": agency, "answer_id": answer_id, "part": part}
     values = {"answered_at": now, "tombstones": tombstones, "applied": applied}
-    statement = upsert(restoration_answers).values(request_id=request_id, agency=agency, **values)
-    await session.execute(statement.on_conflict_do_update(index_elements=["request_id", "agency"], set_=values))
+    statement = upsert(restoration_answers).values(parts=parts, **place, **values)
+    await session.execute(statement.on_conflict_do_update(index_elements=list(place), set_=values))
 
 
 async def answers(session: AsyncSession, request_id: UUID) -> Sequence[AnyRow]:
-    """Who answered, by agency."""
+    """(agency, here, parts, tombstones, applied) of every answer, those of which most is missing first.
+
+    Counted from the pieces each time: two that come at once need not know of each other.
+    """
+    told = restoration_answers.c
+    here, parts = func.count(), func.max(told.parts)
     statement = (
-        select(restoration_answers)
-        .where(restoration_answers.c.request_id == request_id)
-        .order_by(restoration_answers.c.agency)
+        select(
+            told.agency,
+            here.label("here"),
+            parts.label("parts"),
+            func.sum(told.tombstones).label("tombstones"),
+            func.sum(told.applied).label("applied"),
+        )
+        .where(told.request_id == request_id)
+        .group_by(told.agency, told.answer_id)
+        .order_by(told.agency, (parts - here).desc(), func.max(told.answered_at))
     )
     return (await session.execute(statement)).all()
 

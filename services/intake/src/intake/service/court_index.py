@@ -34,6 +34,14 @@ GAPS = {
     "seal_broken": ("the seal was found broken", "مہر ٹوٹی ہوئی پائی گئی"),
     "seal_numbers_differ": ("release and receipt name different seals", "مہر کے نمبر مختلف ہیں"),
     "release_recorded_late": ("the release was recorded after its receipt", "حوالگی کا اندراج وصولی کے بعد ہوا"),
+    "released_by_no_holder": (
+        "released by somebody who had not received it, or had handed it on already",
+        "اس نے حوالے کی جس نے وصول نہیں کی تھی یا پہلے ہی آگے دے چکا تھا",
+    ),
+    "long_on_the_way": (
+        "more than 24 hours from release to receipt, or until the receipt was recorded",
+        "حوالگی سے وصولی تک، یا وصولی کے اندراج تک، 24 گھنٹے سے زیادہ گزرے",
+    ),
 }
 EXPECTED = {
     "mlc_number": ("MLC number", "ایم ایل سی نمبر"),

@@ -1,8 +1,8 @@
 """Kits and custody: halves come from the cell's own tokens or as facts, and are matched here.
 
 A release names who should receive; a receipt matches the oldest open release of that barcode to it. A half that stays
-without its other one, or a release recorded after its receipt, is a gap: every holder is a future witness
-(DOMAIN.md, Custody).
+without its other one, a release recorded after its receipt or by somebody whom the kit is not with, and a parcel that
+was long on its way are gaps: every holder is a future witness (DOMAIN.md, Custody).
 """
 
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amanat import verify
 from amanat.categories import Agency
 from amanat.clocks import due
 from amanat.consent import own
@@ -32,8 +33,10 @@ from intake.service.sharing import announce_kit
 from intake.service.sources import HALVES, line
 
 Half = Literal["release", "receipt"]
-SKEW = timedelta(minutes=1)
+SKEW = timedelta(seconds=verify.LATE_S)
 """Two services' clocks may differ by that much before an order of recording says anything."""
+ON_THE_WAY = timedelta(seconds=verify.ON_THE_WAY_S)
+"""How long a parcel may be on its way: what the cell is alarmed of and what a court is told have one number."""
 UNMATCHED = {"release": "release_without_receipt", "receipt": "receipt_without_release"}
 OTHER: dict[Half, Half] = {"release": "receipt", "receipt": "release"}
 
@@ -157,15 +160,22 @@ async def record_half(
         "sealed": instruments.at_rest.seal(body.body(), table="custody_halves", row=str(half_id), column="sealed"),
         "recorded_at": now,
     }
-    await custody.add_half(session, row)
     entries = [_entry(now, f"kit_{half}", holder, barcode=barcode, counterpart=counterpart[1])]
+    # Asked at once: a holder's own halves come over one way and in their order, whatever others' do.
+    if half == "release" and await custody.held(session, tenant, barcode, holder) < 1:
+        entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="released_by_no_holder"))
+    await custody.add_half(session, row)
     if other is not None:
         release, receipt = (half_id, other.id) if half == "release" else (other.id, half_id)
         await custody.add_match(session, tenant=tenant, release=release, receipt=receipt, now=now)
         before = open_half(other, instruments)
-        pair = (body, before) if half == "release" else (before, body)
-        if _recorded(pair[0], now) - _recorded(pair[1], now) > SKEW:
+        pair = ((body, now), (before, other.recorded_at))
+        given, taken = pair if half == "release" else pair[::-1]
+        took = _recorded(*taken) - _recorded(*given)
+        if -took > SKEW:
             entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="release_recorded_late"))
+        if max(took, (taken[0].at or taken[1]) - (given[0].at or given[1])) > ON_THE_WAY:
+            entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="long_on_the_way"))
         if _seals_differ(body, before):
             entries.append(_entry(now, "custody_gap", holder, barcode=barcode, gap="seal_numbers_differ"))
     if body.seal_intact is False:
@@ -216,9 +226,9 @@ async def note_unmatched(
         await cases.touch_case(session, tenant, case)
 
 
-def _recorded(half: CustodyHalf, now: datetime) -> datetime:
-    """When its holder recorded it, by the attestation; what bears none is recorded now."""
-    return half.attestation.at if half.attestation is not None and half.attestation.at is not None else now
+def _recorded(half: CustodyHalf, kept: datetime) -> datetime:
+    """When its holder recorded it, by the attestation; what bears none is recorded when the cell kept it."""
+    return half.attestation.at if half.attestation is not None and half.attestation.at is not None else kept
 
 
 def _entry(at: datetime, kind: str, holder: tuple[Agency, str], **detail: Any) -> dict[str, Any]:

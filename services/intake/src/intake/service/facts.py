@@ -1,6 +1,6 @@
 """What agencies report takes effect at the cell, and goes on only under others' grants (laws 1 and 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged, Re
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
 from intake.changes import Changes
 from intake.repository import cases, consents, facts
+from intake.repository import changes as changes_repository
 from intake.service import custody, looks, restoring
 from intake.service.clocks import as_clock
 from intake.service.documents import save_document
@@ -47,6 +48,44 @@ EFFECTS: Mapping[type[Fact], Effect] = {
     LawyerAssigned: Effect("assignment", "lawyer_assigned"),
     LegalAidDeclined: Effect("decline", "declined"),
 }
+
+CASE_ALONE = frozenset({TombstoneConfirmed.type, LooksReported.type})
+"""Facts that lock their case and none of its referrals: leases wait for none of them."""
+
+
+@dataclass(frozen=True)
+class Coming:
+    """What is known of a fact before it is opened. `agency` is the topic's."""
+
+    agency: Agency
+    type: str
+    referral: str
+
+
+async def hold(
+    session: AsyncSession, coming: Sequence[Coming], reported: Iterable[tuple[Agency, TombstonesReported]] = ()
+) -> None:
+    """Locks all that these facts will change: their cases by code, then the referrals of all those cases by code.
+
+    Left to each fact, the second's case would be taken after the first's referrals, and its referrals in no order with
+    the first's: a lease of both, or another gate's batch, would wait for this one and this one for it.
+    """
+    located = await facts.locate(session, sorted({fact.referral for fact in coming}))
+    place = {(row.agency, row.code): (row.tenant, row.case_code) for row in located}
+    held = {place[fact.agency, fact.referral] for fact in coming if (fact.agency, fact.referral) in place}
+    whole = {
+        place[fact.agency, fact.referral]
+        for fact in coming
+        if fact.type not in CASE_ALONE and (fact.agency, fact.referral) in place
+    }
+    if whole:
+        await changes_repository.hold_generation(session)
+    for agency, report in reported:
+        whole |= (await restoring.news(session, agency, report)).keys()
+    if held | whole:
+        await cases.lock_cases(session, sorted(code for _, code in held | whole))
+    if whole:
+        await consents.lock_referrals_of(session, sorted(whole))
 
 
 async def take(

@@ -1,18 +1,15 @@
 """After a restore (DESIGN.md, "Sealing"): the gate leases nothing until agencies have said what was withdrawn since.
 
 A backup knows nothing of the withdrawals that came after it. So the gate closes, asks each agency for all its
-tombstones, takes each that it does not know for the withdrawal that it was, and reopens with a new epoch of every grant
-that is then still valid.
+tombstones, and takes each that it does not know for the withdrawal that it was. Then it is reopened (`reopening`).
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-import structlog
-from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import outbox
@@ -20,69 +17,35 @@ from amanat.categories import OUTSIDE, Agency
 from amanat.consent import Access, ConsentEvent, ConsentGiven, ConsentWithdrawn
 from amanat.contracts.disclosures import TombstonesRequested
 from amanat.contracts.withdrawals import Tombstone, TombstonesReported
-from amanat.db import Database
-from amanat.errors import NotFound
-from amanat.sealing import Unopenable
 from intake.changes import Changes
 from intake.repository import restorations
 from intake.repository.changes import SOURCE
-from intake.service.cases import entry
-from intake.service.ending import end_named, load_to_end, plan_endings
+from intake.service.ending import load_to_end, plan_endings
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, load, plan_all, save, save_event, setting_of
-from intake.service.sharing import end
+from intake.service.loading import LoadedCase, save, save_event, setting_of
 
-BATCH = 200
 EVERYBODY = "*"
 WITHDRAWABLE = frozenset({"consent", "guardian"})
-
-_UNREAD = Counter("amanat_case_not_restarted_total", "Cases that did not open when the gate was reopened")
-_log = structlog.get_logger(__name__)
 
 
 class NotRequested(Exception):
     """Tombstones in answer to nothing that this gate ever asked: parked, and an alarm."""
 
 
-class StillOpen(Exception):
-    """Nothing was restored, so there is nothing to reopen."""
-
-
 class AlreadyClosed(Exception):
     """The gate is closed after an earlier restore already; agencies have been asked."""
 
 
-class Unanswered(Exception):
-    """Agencies that have not reported their tombstones yet; the gate stays closed."""
-
-    def __init__(self, agencies: Collection[str]) -> None:
-        super().__init__(", ".join(sorted(agencies)))
-        self.agencies = frozenset(agencies)
-
-
-class NothingOpens(Exception):
-    """Not one case opens: the gate stays closed, since this is no spoilt case but another database's key at rest."""
-
-    def __init__(self, cases: Collection[tuple[str, str]]) -> None:
-        super().__init__(f"{len(cases)} cases")
-
-
-@dataclass(frozen=True)
-class Reopened:
-    """How many cases went into a new epoch; and those, as (tenant, case), that do not open and are closed to all."""
-
-    restarted: int
-    unread: tuple[tuple[str, str], ...]
-
-
 @dataclass(frozen=True)
 class Status:
-    """Whether the gate is closed, since when, and who answered: {agency: (tombstones, withdrawals taken)}."""
+    """Whether the gate is closed, since when, who answered: {agency: (tombstones, withdrawals taken)}, and of whose
+    answer only pieces are here: {agency: (how many, of how many)}."""
 
     closed: bool
     restored_at: datetime | None
     reopened_at: datetime | None
     answered: Mapping[str, tuple[int, int]]
+    partly: Mapping[str, tuple[int, int]]
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -115,11 +78,11 @@ async def status(session: AsyncSession) -> Status:
     """How the gate stands."""
     last = await restorations.last_request(session)
     if last is None:
-        return Status(False, None, None, {})
-    answered = {
-        row.agency: (row.tombstones, row.applied) for row in await restorations.answers(session, last.request_id)
-    }
-    return Status(last.reopened_at is None, last.restored_at, last.reopened_at, answered)
+        return Status(False, None, None, {}, {})
+    told = await restorations.answers(session, last.request_id)
+    answered = {row.agency: (row.tombstones, row.applied) for row in told if row.here == row.parts}
+    partly = {row.agency: (row.here, row.parts) for row in told if row.agency not in answered}
+    return Status(last.reopened_at is None, last.restored_at, last.reopened_at, answered, partly)
 
 
 async def take_tombstones(
@@ -132,10 +95,23 @@ async def take_tombstones(
 ) -> None:
     """Records each withdrawal that the restored database does not know, and ends what rested on it.
 
-    Also after the gate was reopened without this agency: its tombstones still take effect. Raises NotRequested.
+    Each piece of an answer takes effect as it comes, the agency counts as having answered with the last. Also after the
+    gate was reopened without this agency: its tombstones still take effect. Raises NotRequested.
     """
     if await restorations.find_request(session, fact.request_id) is None:
         raise NotRequested
+    by_case = await news(session, agency, fact)
+    for tenant, code in sorted(by_case):
+        await _take_of_case(session, gate, tenant, code, by_case[tenant, code], now, instruments)
+    piece = (fact.answer_id or fact.request_id, fact.part or 1, fact.parts or 1)
+    taken = sum(map(len, by_case.values()))
+    await restorations.note_part(session, fact.request_id, agency, piece, now, len(fact.tombstones), taken)
+
+
+async def news(
+    session: AsyncSession, agency: Agency, fact: TombstonesReported
+) -> Mapping[tuple[str, str], Sequence[Tombstone]]:
+    """The tombstones that are not on record here, by (tenant, case). Locks nothing; none becomes news later."""
     found = {row.code: row for row in await restorations.locate(session, agency, [t.referral for t in fact.tombstones])}
     ended = {
         (row.referral, row.category, row.epoch): row.ended_at
@@ -147,91 +123,7 @@ async def take_tombstones(
         place = found.get(tombstone.referral)
         if place is not None and place.organisation == tombstone.organisation and not _is_known(tombstone, ended):
             by_case[place.tenant, place.case_code].append(tombstone)
-    for tenant, code in sorted(by_case):
-        await _take_of_case(session, gate, tenant, code, by_case[tenant, code], now, instruments)
-    await restorations.note_answer(
-        session, fact.request_id, agency, now, len(fact.tombstones), sum(map(len, by_case.values()))
-    )
-
-
-async def reopen(
-    database: Database,
-    gate: Access,
-    now: Callable[[], datetime],
-    instruments: Instruments,
-    without: Collection[str] = (),
-) -> Reopened:
-    """Starts a new epoch of every still valid grant, then lets the gate lease again.
-
-    Each case in a transaction of its own: interrupted and begun again it goes through all once more. One that does not
-    open keeps no other closed: what it shares ends, since nobody can tell what of it was withdrawn. Raises StillOpen,
-    Unanswered while an agency that is not among `without` has not reported, and NothingOpens.
-    """
-    async with database.transaction(()) as session:
-        request_id = await restorations.open_request(session)
-        missing = set((await status(session)).missing) - set(without)
-    if request_id is None:
-        raise StillOpen
-    if missing:
-        raise Unanswered(missing)
-    restarted, unread, last = 0, list[tuple[str, str]](), ("", "")
-    while True:
-        async with database.transaction(()) as session:
-            batch = await restorations.cases_after(session, last, BATCH)
-        if not batch:
-            break
-        for tenant, code in batch:
-            try:
-                async with database.transaction((tenant,)) as session:
-                    await _restart(session, gate, tenant, code, now(), instruments)
-                restarted += 1
-            except (Unopenable, ValueError, KeyError) as error:
-                unread.append((tenant, code))
-                _UNREAD.inc()
-                _log.error("case_not_restarted", cell=tenant, error=type(error).__name__)
-        last = batch[-1]
-    if unread and not restarted:
-        raise NothingOpens(unread)
-    for tenant, code in unread:
-        async with database.transaction((tenant,)) as session:
-            await _end_all(session, gate, tenant, code, now(), instruments)
-    async with database.transaction(()) as session:
-        await restorations.reopen(session, request_id, sorted(without), now())
-    return Reopened(restarted, tuple(unread))
-
-
-async def _restart(
-    session: AsyncSession, gate: Access, tenant: str, code: str, now: datetime, instruments: Instruments
-) -> None:
-    """Ends every epoch of a case, whatever became of its keys, and opens a new one of what is validly granted."""
-    try:
-        case = await load(session, gate, [tenant], code, instruments)
-    except NotFound:
-        return
-    changes = Changes()
-    minter = instruments.minter()
-    # What agencies reported may have outgrown a message: that is said on the timeline, and stops no reopening.
-    setting = setting_of(case, minter, instruments, now, must_fit=False)
-    for referral in case.referrals:
-        ending = replace(referral, consent_version=referral.consent_version + 1) if referral.shares else referral
-        for category in sorted(ending.shares):
-            ending = end(changes, ending, category, setting, kind="epoch_restarted")
-        case.replace(ending)
-    plan_all(changes, case, setting)
-    await save(session, case, changes, minter, instruments, now)
-
-
-async def _end_all(
-    session: AsyncSession, gate: Access, tenant: str, code: str, now: datetime, instruments: Instruments
-) -> None:
-    """Ends whatever a case shares: its keys are the backup's, and what she took back since might open again."""
-    case = await load_to_end(session, gate, [tenant], code, instruments)
-    changes = Changes()
-    minter = instruments.minter()
-    setting = setting_of(case, minter, instruments, now, opens=False)
-    end_named(changes, case, setting, lambda _, __: True)
-    changes.timeline.append(entry(now, "case_not_restarted"))
-    await save(session, case, changes, minter, instruments, now)
+    return by_case
 
 
 async def _take_of_case(

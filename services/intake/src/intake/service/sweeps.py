@@ -28,7 +28,7 @@ from intake.service.loading import save, setting_of
 BATCH = 100
 RECEIPT_WAITS = timedelta(minutes=5)
 """How long a receipt may wait for its release to be heard of: both were reported, each over a topic of its own."""
-RELEASE_WAITS = timedelta(hours=24)
+RELEASE_WAITS = custody_service.ON_THE_WAY
 """How long a parcel may be on its way before its release without a receipt is a gap on the timeline."""
 SUPERSEDED_FOR = timedelta(days=1)
 """How long a replaced disclosure can still be opened: an agency may be that late in taking the newer one."""

@@ -1,0 +1,77 @@
+"""Every statement of the queue joins its tenant, as those in `test_subscriptions`: a station's queue is moved by what
+comes for that station alone, although both name a referral the same.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+from sqlalchemy import text
+
+from amanat.categories import Category
+from police_link.webhooks.queueing import LEASE
+from police_link.webhooks.repository import deliveries
+
+from .conftest import CLIFTON, SADDAR, Station
+
+BOTH = [SADDAR, CLIFTON]
+
+
+async def queued(station: Station) -> str:
+    """A referral of Saddar's with one category, and its delivery in the queue."""
+    await station.subscribed()
+    code, gate = station.world.gate.code(), station.world.gate
+    story = ("incident", {"history": "told once"})
+    await station.world.tell(gate.opened(code, SADDAR), gate.disclosed(code, SADDAR, Category.INCIDENT, story))
+    return code
+
+
+async def test_what_a_delivery_came_to_is_noted_within_its_station(station: Station) -> None:
+    code = await queued(station)
+    async with station.world.worker.transaction(BOTH) as session:
+        claim, now = uuid4(), station.now()
+        [row] = await deliveries.claim(session, [SADDAR], claim=claim, now=now, lease=LEASE, room=9, each=9)
+        state = text(f"SELECT claim, delivered_at, gave_up_at FROM webhook_deliveries WHERE referral = '{code}'")
+        before = (await session.execute(state)).one()
+        await deliveries.mark_delivered(session, CLIFTON, row.id, {"delivered_at": now})
+        await deliveries.mark_failed(session, CLIFTON, row.id, claim, {"gave_up_at": now})
+        assert (await session.execute(state)).one() == before
+        await deliveries.mark_failed(session, SADDAR, row.id, claim, {"gave_up_at": now})
+        assert (await session.execute(state)).one() == (None, None, now)
+        await deliveries.mark_delivered(session, SADDAR, row.id, {"delivered_at": now})
+        assert (await session.execute(state)).one() == (None, now, now)
+
+
+async def test_what_can_be_read_is_asked_within_its_station(station: Station) -> None:
+    code = await queued(station)
+    elsewhere = station.world.gate.code()
+    async with station.world.worker.transaction(BOTH) as session:
+        assert await deliveries.is_worth_telling(session, SADDAR, code) is True
+        assert await deliveries.is_worth_telling(session, CLIFTON, code) is False
+        now = station.now()
+        assert await deliveries.purge(session, SADDAR, code, now) == 0
+        # To Clifton nothing of it can be read; that takes nothing out of Saddar's queue.
+        assert await deliveries.purge(session, CLIFTON, code, now) == 0
+        assert await deliveries.is_worth_telling(session, SADDAR, elsewhere) is False
+
+
+async def test_the_queue_is_purged_and_restored_within_its_station(station: Station) -> None:
+    code = await queued(station)
+    sql, now = station.postgres.sql, station.now() + timedelta(minutes=1)
+    # Clifton keeps rows under Saddar's code: one that can be read, and an older arrival.
+    sql(
+        "police_link",
+        "CREATE TEMP TABLE copied AS SELECT * FROM disclosures;"
+        f" UPDATE copied SET tenant = '{CLIFTON}'; INSERT INTO disclosures SELECT * FROM copied",
+        f"DELETE FROM disclosures WHERE tenant = '{SADDAR}'",
+    )
+    async with station.world.worker.transaction(BOTH) as session:
+        assert await deliveries.purge(session, CLIFTON, code, now) == 0
+        assert await deliveries.purge(session, SADDAR, code, now) == 1
+        assert await deliveries.restore(session, SADDAR, code, now) == 0
+        assert await deliveries.restore(session, CLIFTON, code, now) == 0
+    sql("police_link", f"UPDATE disclosures SET tenant = '{SADDAR}'")
+    async with station.world.worker.transaction(BOTH) as session:
+        assert await deliveries.restore(session, CLIFTON, code, now) == 0
+        assert await deliveries.restore(session, SADDAR, code, now) == 1
