@@ -11,7 +11,13 @@ from amanat.contracts.records import RECORDS, categories_of, project
 from amanat.ledger import Source
 from amanat.ledger.sources import Opened
 from amanat.looks import LOOKS
-from intake.break_glass.models import emergencies, emergency_reviews, outside_decisions, outside_disclosures
+from intake.break_glass.models import (
+    emergencies,
+    emergency_reviews,
+    outside_decisions,
+    outside_disclosures,
+    outside_endings,
+)
 from intake.changes import Line
 from intake.models import agency_looks, bundles, consent_events, custody_halves, leases, records
 
@@ -102,7 +108,8 @@ DECISIONS = Source(
     ("tenant", "id", "disclosure", "decision", "consent", *_WHO, "decided_at"),
     sealed=("reason_sealed",),
 )
-BREAK_GLASS = (EMERGENCIES, EMERGENCY_REVIEWS, DISCLOSURES, DECISIONS)
+ENDINGS = Source(outside_endings, ("tenant", "id", "disclosure", *_WHO, "ended_at"), sealed=("reason_sealed",))
+BREAK_GLASS = (EMERGENCIES, EMERGENCY_REVIEWS, DISCLOSURES, DECISIONS, ENDINGS)
 BUNDLES = Source(
     bundles,
     ("tenant", "id", "case_code", "asked_by", "client", "token_id", "basis", "with_looks", "manifest", "at"),
