@@ -172,6 +172,23 @@ async def test_a_withdrawal_stands_when_the_consent_is_mended(world: World, post
     assert set(await world.readable(LEGAL, referrals[LEGAL])) == {"incident"}
 
 
+@pytest.mark.parametrize("spoilt", ["a record", "a consent"])
+async def test_the_desk_sees_the_consents_that_open_so_that_one_can_be_taken_back(
+    world: World, postgres: Postgres, spoilt: str
+) -> None:
+    case, _ = await world.open_case(consent(POLICE, "incident"), consent(LEGAL, "incident"))
+    whole = (await world.get(f"/v1/cases/{case}/consents")).json()
+    assert (len(whole["consents"]), whole["unread"]) == (2, False)
+    await spoil(postgres, EVERY_RECORD if spoilt == "a record" else consent_number(1, case))
+    answer = await world.get(f"/v1/cases/{case}/consents")
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["unread"] is True
+    assert {each["agency"] for each in told["consents"]} >= {"legal-aid"}
+    for each in told["consents"]:
+        assert (await world.withdraw(case, each["consent"])).status_code == 200
+
+
 async def test_a_consent_that_never_was_is_a_404_in_a_case_that_opens(world: World) -> None:
     case, _ = await world.open_case(consent(POLICE, "identity"))
     assert (await world.withdraw(case, str(uuid4()))).status_code == 404

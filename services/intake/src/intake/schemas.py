@@ -220,6 +220,9 @@ class ConsentsShown(BaseModel):
     case: str
     consents: tuple[ConsentShown, ...]
     endings: tuple[AgencyEnding, ...]
+    unread: bool = Field(
+        default=False, description="something of the case did not open: there may be other consents, or another age"
+    )
 
 
 class ConsentRecorded(BaseModel):

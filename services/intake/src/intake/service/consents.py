@@ -25,8 +25,9 @@ from intake.changes import Changes, Referral
 from intake.repository import consents
 from intake.service import cases as case_service
 from intake.service.ages import adult_on, age_in_years, person_of
+from intake.service.ending import readable_grants
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, load, load_grants, plan_all, save, save_event, setting_of
+from intake.service.loading import LoadedCase, load, plan_all, save, save_event, setting_of
 from intake.service.recipients import OUTSIDE_HER_CONSENT, check_terms
 from intake.service.referrals import find_referral, states
 
@@ -197,7 +198,7 @@ async def show(
     session: AsyncSession, principal: Principal, tenant: str, code: str, now: datetime, instruments: Instruments
 ) -> schemas.ConsentsShown:
     """All consents of a case that the caller has looked up already, with what withdrawals have reached."""
-    grants = await load_grants(session, own(principal), tenant, code, instruments)
+    grants, unread = await readable_grants(session, own(principal), tenant, code, instruments)
     shown = []
     for grant in sorted(grants, key=lambda grant: (grant.given_at, str(grant.grant_id))):
         missing = missing_deciders(grant, instruments.age_rules)
@@ -216,7 +217,10 @@ async def show(
             )
         )
     return schemas.ConsentsShown(
-        case=code, consents=tuple(shown), endings=await endings(session, principal, tenant, code)
+        case=code,
+        consents=tuple(shown),
+        endings=await endings(session, principal, tenant, code),
+        unread=unread,
     )
 
 

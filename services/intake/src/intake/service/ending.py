@@ -16,12 +16,12 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Category
-from amanat.consent import Access, ConsentEvent
+from amanat.consent import Access, ConsentEvent, Grant, fold
 from amanat.errors import NotFound
 from amanat.sealing import Unopenable
 from intake.changes import Changes, Document, Referral, Share
 from intake.repository import cases, consents
-from intake.service.cases import entry
+from intake.service.ages import by_age, person_of
 from intake.service.documents import open_document
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, as_referral, open_event, plan_all
@@ -76,6 +76,17 @@ async def readable_events(
     return readable(CONSENTS, rows, lambda row: open_event(row, instruments))
 
 
+async def readable_grants(
+    session: AsyncSession, access: Access, tenant: str, code: str, instruments: Instruments
+) -> tuple[frozenset[Grant], bool]:
+    """What the case's consents amount to as far as they open, and whether something does not: for who must see which
+    there are in order to take one back."""
+    events, unread_events = await readable_events(session, access, tenant, code, instruments)
+    rows = await cases.current_records(session, access, tenant, code, kind="person")
+    persons, unread_persons = readable(PERSONS, rows, lambda row: open_document(row, instruments))
+    return by_age(fold(events), person_of(persons)), unread_events or unread_persons
+
+
 def readable(table: str, rows: Iterable[Row[Any]], opening: Callable[[Row[Any]], Opened]) -> tuple[list[Opened], bool]:
     """What opens of these rows, and whether something does not, which is an alarm."""
     opened, unread = list[Opened](), False
@@ -113,5 +124,10 @@ def named_of(referral: Referral, named: Named) -> Sequence[Category]:
 def note_unread(changes: Changes, case: LoadedCase, now: datetime) -> None:
     """Says on the timeline that something ended though not everything opened that could have kept it."""
     if case.unread:
-        changes.timeline.append(entry(now, "ended_unread", tables=sorted(case.unread)))
+        changes.timeline.append(
+            {
+                "at": now, "kind": "ended_unread", "agency": None, "organisation": None, "referral": None,
+                "detail": {"tables": sorted(case.unread)},
+            }
+        )  # fmt: skip
         changes.state("ended_unread", case.code, tables=list[JsonValue](sorted(case.unread)))
