@@ -126,9 +126,7 @@ async def load_events(
 ) -> list[ConsentEvent]:
     """The case's consent events, opened."""
     return [
-        _EVENT.validate_json(
-            instruments.at_rest.open(row.sealed, table="consent_events", row=str(row.id), column="sealed")
-        )
+        _EVENT.validate_json(instruments.at_rest.open(row.sealed, **CONSENT_EVENTS.at("sealed", row.id, tenant, code)))
         for row in await consents.read_events(session, access, tenant, code)
     ]
 
@@ -157,7 +155,7 @@ async def save_event(
         "tenant": case.tenant,
         "case_code": case.code,
         "kind": kind,
-        "sealed": instruments.at_rest.seal(body, table="consent_events", row=str(event_id), column="sealed"),
+        "sealed": instruments.at_rest.seal(body, **CONSENT_EVENTS.at("sealed", event_id, case.tenant, case.code)),
         "recorded_at": now,
     }
     await consents.add_event(session, row)
