@@ -11,7 +11,7 @@ import uvloop
 from amanat import parked, telemetry
 from amanat.agency.handlers import NEVER_PARK, tenant_of
 from amanat.agency.instruments import Instruments
-from amanat.agency.recording import OWN_RECORDS
+from amanat.agency.reading import OWN_RECORDS
 from amanat.agency.settings import WorkerSettings
 from amanat.agency.telling import TELL_S, tell_of_looks
 from amanat.categories import Agency

@@ -124,7 +124,11 @@ class Deliveries:
 
     async def _attempt(self, claimed: AnyRow) -> Outcome:
         endpoint = open_endpoint(
-            self._instruments.at_rest, claimed.subscription_id, claimed.url_sealed, claimed.secret_sealed
+            self._instruments.at_rest,
+            claimed.tenant,
+            claimed.subscription_id,
+            claimed.url_sealed,
+            claimed.secret_sealed,
         )
         challenge = None
         if claimed.type == messages.HANDSHAKE:
