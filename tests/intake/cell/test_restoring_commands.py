@@ -16,6 +16,8 @@ from amanat.categories import OUTSIDE, Agency
 from amanat.groups import topics_of
 from amanat_local.broker import PARTITIONS, TOPICS
 from intake import commands
+from intake.gate import GROUP
+from intake.handlers import TOPICS as READ
 
 from .world import POLICE, World, consent
 
@@ -57,6 +59,10 @@ def run(world: World, postgres: Any, broker: str, monkeypatch: pytest.MonkeyPatc
         return await asyncio.to_thread(CliRunner().invoke, commands.gate, list(words))
 
     return command
+
+
+def test_what_is_set_back_is_what_the_gate_reads() -> None:
+    assert topics_of(Agency.INTAKE)[GROUP] == sorted(READ)
 
 
 async def test_a_restored_gate_takes_facts_from_the_earliest_again(world: World, broker: str, run: Run) -> None:
