@@ -16,9 +16,16 @@ from amanat.categories import OUTSIDE, Agency
 
 WAIT_S = 10.0
 """Kafka keeps the place of a member that has just ended for six seconds: it may only be restarting."""
+SETTLES_S = 60.0
+"""A broker that has just begun with an empty disk first makes the topic in which it keeps its groups."""
 _ASK_S = 20
 _AGAIN_S = 0.5
 _STILL_MEMBERS = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.REBALANCE_IN_PROGRESS)
+_SETTLING = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 _LEDGER = "-ledger"
 
 
@@ -64,21 +71,32 @@ def sent_by(service: Agency) -> list[tuple[str, str]]:
 def set_back(admin: AdminClient, readers: Mapping[str, Collection[str]], *, wait_s: float = WAIT_S) -> None:
     """Sets groups back to the earliest events of topics, {group: topics}: all of them, or none while one is read.
 
-    Waits up to `wait_s` for members that have just ended. Raises NotSetBack.
+    Waits up to `wait_s` for members that have just ended, and longer for a broker that has just begun. Raises
+    NotSetBack.
     """
-    deadline = time.monotonic() + wait_s
+    began = time.monotonic()
+
+    def wait_for(groups: Iterable[str], why: KafkaError | None) -> None:
+        if why is None or why.code() in _STILL_MEMBERS:
+            longest, line = wait_s, f"{_named(groups)} must be stopped first"
+        else:
+            longest, line = SETTLES_S if why.code() in _SETTLING else 0.0, f"Kafka says {why.name()}"
+        if time.monotonic() > began + longest:
+            raise NotSetBack(line)
+        time.sleep(_AGAIN_S)
+
     try:
         # Where 0 is no longer kept, it is out of range, and readers are set to begin at the earliest event then.
         earliest = {
             group: [TopicPartition(topic, number, 0) for topic in topics for number in _partitions(admin, topic)]
             for group, topics in readers.items()
         }
-        while running := _running(admin, readers):
-            if time.monotonic() > deadline:
-                raise NotSetBack(f"{_named(running)} must be stopped first")
-            time.sleep(_AGAIN_S)
+        while in_the_way := _running(admin, readers):
+            read = [group for group, why in in_the_way.items() if why is None]
+            wait_for(read or in_the_way, None if read else next(iter(in_the_way.values())))
         for group, partitions in earliest.items():
-            _set_back(admin, group, partitions, deadline)
+            while (why := _refused(admin, group, partitions)) is not None:
+                wait_for([group], why)
     except KafkaException as error:
         raise NotSetBack(f"Kafka says {error.args[0].name()}") from error
 
@@ -92,31 +110,32 @@ def _partitions(admin: AdminClient, topic: str) -> list[int]:
     return sorted(described.partitions)
 
 
-def _running(admin: AdminClient, groups: Iterable[str]) -> list[str]:
-    running = []
+def _running(admin: AdminClient, groups: Iterable[str]) -> dict[str, KafkaError | None]:
+    """The groups that have members, and those of which the broker cannot tell yet, with what it says instead."""
+    running: dict[str, KafkaError | None] = {}
     for group, answer in admin.describe_consumer_groups(list(groups), request_timeout=_ASK_S).items():
         try:
             if answer.result(_ASK_S).members:
-                running.append(group)
+                running[group] = None
         except KafkaException as error:
+            why = error.args[0]
+            if why.code() in _SETTLING:
+                running[group] = why
             # No such group yet; or the embedded stack's broker, which only says so when it is asked to set one back.
-            if error.args[0].code() not in {KafkaError.GROUP_ID_NOT_FOUND, KafkaError._UNSUPPORTED_FEATURE}:
+            elif why.code() not in {KafkaError.GROUP_ID_NOT_FOUND, KafkaError._UNSUPPORTED_FEATURE}:
                 raise
     return running
 
 
-def _set_back(admin: AdminClient, group: str, partitions: list[TopicPartition], deadline: float) -> None:
-    while True:
-        asked = [ConsumerGroupTopicPartitions(group, partitions)]
-        (outcome,) = admin.alter_consumer_group_offsets(asked, request_timeout=_ASK_S).values()
-        errors = [each.error for each in outcome.result(_ASK_S).topic_partitions if each.error is not None]
-        if not errors:
-            return
-        if errors[0].code() not in _STILL_MEMBERS:
-            raise KafkaException(errors[0])
-        if time.monotonic() > deadline:
-            raise NotSetBack(f"{_named([group])} must be stopped first")
-        time.sleep(_AGAIN_S)
+def _refused(admin: AdminClient, group: str, partitions: list[TopicPartition]) -> KafkaError | None:
+    asked = [ConsumerGroupTopicPartitions(group, partitions)]
+    (outcome,) = admin.alter_consumer_group_offsets(asked, request_timeout=_ASK_S).values()
+    try:
+        done = outcome.result(_ASK_S).topic_partitions
+    except KafkaException as error:
+        why: KafkaError = error.args[0]
+        return why
+    return next((each.error for each in done if each.error is not None), None)
 
 
 def _named(groups: Iterable[str]) -> str:

@@ -128,16 +128,17 @@ async def test_a_group_is_reset_once_its_members_sessions_have_ended(
     await published(producer, outgoing(TOPIC, P1, b"again"))
     async with Group(agency, TOPIC, "police-link") as first:
         await until(lambda: b"again" in first.bodies(P1))
-    await asyncio.to_thread(set_back, server.administer(), {"police-link": [TOPIC]})
+    administrator = server.administer()  # held: its answers die with it
+    await asyncio.to_thread(set_back, administrator, {"police-link": [TOPIC]})
     async with Group(agency, TOPIC, "police-link") as second:
         await until(lambda: b"again" in second.bodies(P1))
         both = {"forensics": ["disclosures.forensics"], "police-link": [TOPIC]}
         with pytest.raises(NotSetBack, match="the worker of police-link must be stopped first"):
-            await asyncio.to_thread(set_back, server.administer(), both, wait_s=1)
+            await asyncio.to_thread(set_back, administrator, both, wait_s=1)
     lost = {"forensics": ["disclosures.forensics", "disclosures.nobody"]}
     with pytest.raises(NotSetBack, match=r"no topic disclosures\.nobody"):
-        await asyncio.to_thread(set_back, server.administer(), lost, wait_s=1)
-    listed = server.administer().list_consumer_group_offsets([ConsumerGroupTopicPartitions("forensics")])
+        await asyncio.to_thread(set_back, administrator, lost, wait_s=1)
+    listed = administrator.list_consumer_group_offsets([ConsumerGroupTopicPartitions("forensics")])
     found = await asyncio.to_thread(listed["forensics"].result, 20)
     assert found.topic_partitions == [], "what could not be set back altogether was not at all"
     await producer.stop()
