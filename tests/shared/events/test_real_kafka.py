@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions
 
+from amanat.groups import NotSetBack, set_back
 from amanat.kafka import make_producer
-from amanat.outbox_commands import reset
 from amanat_local.kafka import KafkaServer
 from amanat_local.kept import Kept
 
@@ -128,11 +128,19 @@ async def test_a_group_is_reset_once_its_members_sessions_have_ended(
     await published(producer, outgoing(TOPIC, P1, b"again"))
     async with Group(agency, TOPIC, "police-link") as first:
         await until(lambda: b"again" in first.bodies(P1))
-    await asyncio.to_thread(reset, server.administer(), TOPIC, "police-link")
+    administrator = server.administer()  # held: its answers die with it
+    await asyncio.to_thread(set_back, administrator, {"police-link": [TOPIC]})
     async with Group(agency, TOPIC, "police-link") as second:
         await until(lambda: b"again" in second.bodies(P1))
-        with pytest.raises(KafkaException):
-            await asyncio.to_thread(reset, server.administer(), TOPIC, "police-link", wait_s=1)
+        both = {"forensics": ["disclosures.forensics"], "police-link": [TOPIC]}
+        with pytest.raises(NotSetBack, match="the worker of police-link must be stopped first"):
+            await asyncio.to_thread(set_back, administrator, both, wait_s=1)
+    lost = {"forensics": ["disclosures.forensics", "disclosures.nobody"]}
+    with pytest.raises(NotSetBack, match=r"no topic disclosures\.nobody"):
+        await asyncio.to_thread(set_back, administrator, lost, wait_s=1)
+    listed = administrator.list_consumer_group_offsets([ConsumerGroupTopicPartitions("forensics")])
+    found = await asyncio.to_thread(listed["forensics"].result, 20)
+    assert found.topic_partitions == [], "what could not be set back altogether was not at all"
     await producer.stop()
 
 
