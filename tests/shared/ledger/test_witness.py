@@ -184,24 +184,6 @@ async def test_a_fork_stops_cosigning_until_an_operator_says_why(world: World) -
     assert [kind for kind, _ in await world[LEGAL].alarms()][:1] == ["fork"]
 
 
-async def test_silence_is_an_alarm_and_ends_with_the_next_checkpoint(world: World) -> None:
-    await _history(world)
-    world.now += timedelta(seconds=2.4 * EVERY_S)
-    await world[FORENSICS].watch(world.now)
-    assert await world[FORENSICS].alarms() == []
-    world.now += timedelta(seconds=0.2 * EVERY_S)
-    await world[FORENSICS].watch(world.now)
-    await world[FORENSICS].watch(world.now)
-    silent = [("silence", LEGAL), ("silence", POLICE), ("uncosigned", FORENSICS)]
-    assert await world[FORENSICS].alarms() == silent
-    await world.tick(POLICE)
-    assert await world[FORENSICS].alarms() == [silent[0], silent[2]]
-    await world.tick(FORENSICS)
-    await world[FORENSICS].watch(world.now)
-    assert await world[FORENSICS].alarms() == [silent[0]]
-    assert await _cosigned(world, 50) == set(OTHERS)
-
-
 @pytest.mark.parametrize("missing", ["the proof", "a checkpoint in between"])
 async def test_a_checkpoint_that_cannot_be_linked_to_the_last_one_is_not_cosigned(world: World, missing: str) -> None:
     await _history(world)
