@@ -1,5 +1,5 @@
-"""Whether a form was sent before is asked of one code and one form: without an index of its own, every attempt reads all
-earlier ones of its code, and who guesses makes each next guess dearer.
+"""Whether a form was sent before is asked of one code and one form: without an index of its own, every attempt reads
+all earlier ones of its code, and who guesses makes each next guess dearer.
 
 Revision ID: 0007
 Revises: 0006
