@@ -53,10 +53,11 @@ async def sign_in(
     async with tools.turns.turn():
         attempt, row = await _attempt(database, digest, form, now, tools)
         hit, duress = await asyncio.to_thread(_compare, tools, digest, spelled(pin[:LONGEST_INPUT]), row)
-        open_today = attempt.misses < MISSES_A_DAY and not attempt.again and form is not None
+        open_today = attempt.misses < MISSES_A_DAY and form is not None
+        # Her PIN in a form that was sent before opens nothing and is no miss: the first answer may have been lost.
         outcome: Outcome = "hit" if hit and open_today else "duress" if duress and not attempt.again else "miss"
         await settle(database, digest, attempt.id, outcome)
-    return _claim(row) if row is not None and outcome == "hit" else None
+    return _claim(row) if row is not None and outcome == "hit" and not attempt.again else None
 
 
 async def visited(database: Database, visit: Visit) -> Claim | None:
