@@ -115,11 +115,12 @@ async def sign_in(postgres: Postgres, keys: Keys, rounds: int) -> dict[str, list
 async def claim(desk: Desk) -> str:
     """The code of a new case's claim."""
     who = Principal(Agency.INTAKE, CELL, frozenset({"cell_staff"}), frozenset({CELL}), "bench", "bench", "bench")
-    chosen = await choose(NewClaim.model_validate({"pin": PIN, "duress_pin": DURESS, "code_word": "bench"}), desk.tools)
+    now, body = datetime.now(UTC), {"pin": PIN, "duress_pin": DURESS, "code_word": "bench"}
     async with desk.database.transaction(who.tenants) as session:
-        now = datetime.now(UTC)
         opened = await open_case(session, who, NewCase(), now, desk.tools.instruments)
-        made = await issue(session, who, opened.case, chosen, "en", now, desk.tools)
+    chosen = await choose(desk.database, who, opened.case, NewClaim.model_validate(body), desk.tools)
+    async with desk.database.transaction(who.tenants) as session:
+        made = await issue(session, who, chosen, "en", now, desk.tools)
     return made.code
 
 

@@ -14,6 +14,7 @@ from amanat.looks import LOOKS
 from intake.break_glass.models import emergencies, emergency_reviews, outside_decisions, outside_disclosures
 from intake.changes import Line
 from intake.models import agency_looks, bundles, consent_events, custody_halves, leases, records
+from intake.my_case.models import claims
 
 OF_CASE = ("tenant", "case_code")
 REASON, EVENT, SAFETY = "reason", "event", "safety_reason"
@@ -110,6 +111,14 @@ DECISIONS = Source(
     sealed=("reason_sealed",),
     bound=("tenant", "disclosure"),
 )
+CLAIMS = Source(
+    claims,
+    (
+        "tenant", "id", "case_code", "digest", "language", "pin_hash", "duress_hash", "code_word_hash", "issued_at",
+    ),
+)  # fmt: skip
+"""Of whose page, by which code, PINs and word. The code itself is of no use to an audit, and when a claim ended is an
+entry of its own."""
 BREAK_GLASS = (EMERGENCIES, EMERGENCY_REVIEWS, DISCLOSURES, DECISIONS)
 BUNDLES = Source(
     bundles,
@@ -118,7 +127,7 @@ BUNDLES = Source(
     parts=lambda _row, _opened: {},
     bound=OF_CASE,
 )
-SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD, BUNDLES, *BREAK_GLASS)
+SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD, BUNDLES, CLAIMS, *BREAK_GLASS)
 """What an audit of this service reads again."""
 
 
