@@ -10,7 +10,6 @@ from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
-from typer.testing import CliRunner
 
 from amanat.categories import Agency
 from amanat.codes import new_code
@@ -18,7 +17,6 @@ from amanat.contracts.disclosures import CategoryWithdrawn, TombstonesRequested
 from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged
 from amanat.contracts.records import RECORDS
 from amanat.contracts.withdrawals import Tombstone, TombstonesReported
-from intake import commands
 from intake.service import reopening, restoring
 
 from .world import FORENSICS, LEGAL, POLICE, World, body_of, consent

@@ -1,15 +1,15 @@
 """The gate audits claims: whose page each opens, and by which hashes.
 
-Revision ID: 0008
-Revises: 0007
+Revision ID: 0011
+Revises: 0010
 """
 
 from alembic import op
 
 from amanat.schema import background_role, grant
 
-revision = "0008"
-down_revision = "0007"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:

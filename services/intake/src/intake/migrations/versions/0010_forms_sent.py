@@ -1,14 +1,14 @@
 """Whether a form was sent before is asked of one code and one form: without an index of its own, every attempt reads
 all earlier ones of its code, and who guesses makes each next guess dearer.
 
-Revision ID: 0007
-Revises: 0006
+Revision ID: 0010
+Revises: 0009
 """
 
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
