@@ -68,6 +68,7 @@ def test_a_broker_that_lost_its_log_is_refilled_and_nothing_is_lost_doubled_or_s
         story.withdrawn(story.second)
         assert differences(wanted, settle(story)) == []
         assert unrecorded(story) + untold([usual, story]) == []
+        assert asyncio.run(suspected(stack, began)) == []
         asyncio.run(until_all_cosign_again(stack, datetime.now(UTC)))
         assert asyncio.run(suspected(stack, began)) == []
     finally:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import AdminClient
 
-from amanat.groups import NotSetBack, set_back
+from amanat.categories import Agency
+from amanat.cli import kafka_admin
+from amanat.groups import NotSetBack, set_back, topics_of
 from amanat.kafka import make_producer
 from amanat_local.kafka import KafkaServer
 from amanat_local.kept import Kept
@@ -142,6 +145,17 @@ async def test_a_group_is_reset_once_its_members_sessions_have_ended(
     found = await asyncio.to_thread(listed["forensics"].result, 20)
     assert found.topic_partitions == [], "what could not be set back altogether was not at all"
     await producer.stop()
+
+
+async def test_a_services_own_user_sets_its_own_groups_back_and_nobody_elses(
+    server: KafkaServer, gate: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bootstrap", "security", "user", "password"):
+        monkeypatch.setenv(f"AMANAT_KAFKA_{name.upper()}", getattr(gate, f"kafka_{name}"))
+    as_gate = AdminClient(kafka_admin())
+    await asyncio.to_thread(set_back, as_gate, topics_of(Agency.INTAKE))
+    with pytest.raises(NotSetBack, match="AUTHORIZATION_FAILED"):
+        await asyncio.to_thread(set_back, as_gate, topics_of(Agency.FORENSICS))
 
 
 async def test_a_topic_that_is_forbidden_fails_in_time_and_the_allowed_one_goes_on(agency: Kafka) -> None:
