@@ -10,8 +10,8 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from amanat.categories import Category
-from police_link.webhooks.queueing import LEASE
 from police_link.webhooks.repository import deliveries
+from police_link.webhooks.service.queueing import LEASE
 
 from .conftest import CLIFTON, SADDAR, Station
 
