@@ -10,9 +10,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from police_link.webhooks import models
-from police_link.webhooks.queueing import LEASE
 from police_link.webhooks.repository import deliveries, subscriptions
-from police_link.webhooks.service import MOST_PER_ORGANISATION
+from police_link.webhooks.service.queueing import LEASE
+from police_link.webhooks.service.subscriptions import MOST_PER_ORGANISATION
 
 from .conftest import CLIFTON, SADDAR, Station
 
