@@ -19,7 +19,14 @@ from intake.service.sources import BREAK_GLASS, SOURCES
 from .breaking import FULL, opened, reviewed, round_at
 from .world import FORENSICS, KARACHI, LAHORE, POLICE, World
 
-TABLES = ("emergencies", "emergency_reviews", "emergency_looks", "outside_disclosures", "outside_decisions")
+TABLES = (
+    "emergencies",
+    "emergency_reviews",
+    "emergency_looks",
+    "outside_disclosures",
+    "outside_decisions",
+    "outside_endings",
+)
 Sql = Callable[[str], str]
 
 
@@ -31,6 +38,8 @@ async def broken(world: World, migrated: Callable[[str, str], Postgres]) -> tupl
     assert (await reviewed(world, emergency)).status_code == 200
     until = (datetime.now(UTC) + timedelta(days=9)).isoformat()
     await world.order(case, POLICE, "incident", secrecy={"reference": "Order 8", "review_at": until})
+    duty = await world.order(case, FORENSICS, "examination", basis="statutory_duty")
+    assert (await world.end_order(case, duty)).status_code == 200
     refused = (await world.ask(case, FORENSICS, "incident")).json()["disclosure"]
     path, body = f"/v1/cases/{case}/disclosures/{refused}/refusal", {"reason": "no such order"}
     assert (await world.as_person("superintendent", "POST", path, body)).status_code == 200
@@ -53,7 +62,7 @@ async def test_untouched_it_gives_no_alarm_and_every_table_is_gone_over(broken: 
     kinds = set(sql("SELECT DISTINCT kind FROM ledger_entries").split())
     assert kinds >= {
         "emergency_opened", "emergency_reviewed", "disclosure_asked", "disclosure_approved", "disclosure_refused",
-        "disclosure_lapsed",
+        "disclosure_lapsed", "disclosure_ended",
     }  # fmt: skip
     assert await audited(world) == Audited(leaves=entries, erased=0, alarms=0)
 
@@ -66,10 +75,11 @@ async def test_untouched_it_gives_no_alarm_and_every_table_is_gone_over(broken: 
         "UPDATE emergencies SET clinician_cell = 'arcc-karachi'",
         "UPDATE emergencies SET reason_sealed = set_byte(reason_sealed, 20, get_byte(reason_sealed, 20) # 1)",
         "UPDATE emergency_reviews SET finding = 'not_justified'",
-        "UPDATE outside_disclosures SET unit = 'x' WHERE agency = 'police-link'",
-        "UPDATE outside_disclosures SET secret_until = secret_until + interval '9 days' WHERE agency = 'police-link'",
-        "UPDATE outside_disclosures SET roles = '{}' WHERE agency = 'police-link'",
-        "UPDATE outside_decisions SET subject = 'x' WHERE decision = 'approved'",
+        "UPDATE outside_disclosures SET unit = 'x' WHERE secret_until IS NOT NULL",
+        "UPDATE outside_disclosures SET secret_until = secret_until + interval '9 days' WHERE secret_until IS NOT NULL",
+        "UPDATE outside_disclosures SET roles = '{}' WHERE secret_until IS NOT NULL",
+        "UPDATE outside_decisions SET subject = 'x' WHERE decision = 'refused'",
+        "UPDATE outside_endings SET subject = 'x'",
         "UPDATE outside_decisions SET decided_at = now() WHERE decision = 'lapsed'",
         "INSERT INTO emergencies (id, tenant, case_code, clinician_cell, subject, client, token_id, unit, found_by,"
         " reason_sealed, opened_at, open_until, review_due_at) SELECT gen_random_uuid(), tenant, case_code,"

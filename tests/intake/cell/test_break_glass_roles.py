@@ -29,6 +29,7 @@ ROUTES: dict[tuple[str, str], tuple[set[str], Any]] = {
     ("GET", f"/v1/cases/{CASE}/disclosures"): (EVERYBODY, None),
     ("POST", f"/v1/cases/{CASE}/disclosures/{ID}/approval"): ({"superintendent"}, None),
     ("POST", f"/v1/cases/{CASE}/disclosures/{ID}/refusal"): ({"superintendent"}, {"reason": "no such order"}),
+    ("POST", f"/v1/cases/{CASE}/disclosures/{ID}/ending"): ({"superintendent"}, {"reason": "it was lifted"}),
 }  # fmt: skip
 """(method, path) → who may, and a body that would do."""
 EACH = pytest.mark.parametrize("route", ROUTES, ids=lambda route: " ".join(route).replace(ID, "{id}"))

@@ -59,7 +59,7 @@ class Told:
 
     async def order_ends(self) -> None:
         if not self.twin:
-            assert (await self.world.withdraw(self.case, self.ordered)).status_code == 200
+            assert (await self.world.end_order(self.case, self.ordered)).status_code == 200
 
     async def office_acts(self, *categories: Any, only_on_order: bool = False) -> None:
         """It takes the referral up, leases, looks, and tells of the look."""

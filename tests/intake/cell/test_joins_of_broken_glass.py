@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.consent import Access, own
@@ -131,6 +132,14 @@ async def test_what_was_asked_for_outside(broken: Broken) -> None:
         assert [row.id for row in await disclosures.lapsed(session, tenant, case, LATER)] == [broken.undecided.id][
             :sees
         ]
+    [consent] = await session.scalars(text("SELECT consent FROM outside_decisions WHERE consent IS NOT NULL"))
+    assert (await broken.world.end_order(case, str(consent))).status_code == 200
+    for moved, ends in ((None, True), ("outside_endings", False)):
+        if moved is not None:
+            broken.to_lahore(moved)
+        row = await disclosures.read_disclosure(session, access, KARACHI, case, broken.approved.id)
+        assert row is not None
+        assert (row.ended_at is not None) == ends
     broken.to_lahore("outside_decisions")
     assert await disclosures.secret_disclosures(session, access, KARACHI, case, now) == []
     assert len(await disclosures.lapsed(session, KARACHI, case, LATER)) == 2

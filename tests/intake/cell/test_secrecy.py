@@ -120,7 +120,7 @@ async def test_what_was_hers_before_an_approved_order_stays_hers(world: World, e
     ordered = await world.order(case, POLICE, "incident", secrecy=order())
     await tell(world, referrals[POLICE], look(datetime.now(UTC), INCIDENT), look(datetime.now(UTC), INCIDENT, IDENTITY))
     if ends:
-        await world.withdraw(case, ordered)
+        await world.end_order(case, ordered)
     after = await page(world, claim)
     # Of a look at both she sees what her consent opened; the rest is as it was.
     assert after["looks"] == sorted([*before["looks"], (SADDAR, ["identity"], 1)])
@@ -202,7 +202,7 @@ async def test_of_what_she_never_gave_nothing_ends(world: World) -> None:
     await tell(world, referral, look(datetime.now(UTC), INCIDENT), look(datetime.now(UTC)))
     nothing = {"shared": [], "law": [], "looks": [], "leased": [], "ended": []}
     assert await page(world, claim) == nothing
-    await world.withdraw(case, ordered)
+    await world.end_order(case, ordered)
     assert await page(world, claim) == nothing
     assert len((await page(world, claim, days=21))["ended"]) == 1
 

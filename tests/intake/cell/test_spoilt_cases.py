@@ -93,6 +93,32 @@ async def test_where_her_age_does_not_open_it_is_an_alarm_and_what_she_named_end
     assert await keys(world) == [("legal-aid", "incident")]
 
 
+async def test_where_her_age_does_not_open_nothing_goes_on_for_longer_than_it_would_have(
+    world: World, postgres: Postgres
+) -> None:
+    """At 18 she is asked again; by the birth date that was corrected that is sooner than by the first one."""
+    today = (datetime.now(UTC) + timedelta(hours=5)).date()
+    birthdays = (today + timedelta(days=20), today + timedelta(days=10))
+    first, corrected = (day.replace(year=day.year - 18, day=min(day.day, 28)).isoformat() for day in birthdays)
+    both = [{"role": "survivor", "decision": "consent"}, {"role": "guardian", "decision": "consent"}]
+    case, _ = await world.open_case(
+        *(consent(agency, "incident", basis="guardian", deciders=both) for agency in (POLICE, LEGAL)),
+        person={"birth_date": first},
+    )
+    shown = await world.get(f"/v1/cases/{case}")
+    [person] = [each["record"] for each in shown.json()["records"] if each["kind"] == "person"]
+    body = {"kind": "person", "record": {"birth_date": corrected}, "corrects": person, "reason": "by her B-Form"}
+    mended = await world.post(f"/v1/cases/{case}/records", body, If_Match=shown.headers["etag"])
+    assert mended.status_code == 201, mended.text
+    hers_to_police = await world.consent_of(case, POLICE)
+    until = "SELECT s.until FROM shares s JOIN referrals r ON r.code = s.referral WHERE r.agency = 'legal-aid'"
+    before = await world.rows(until)
+    assert before[0].until.date() < today + timedelta(days=11)
+    await spoil(postgres, EVERY_RECORD)
+    assert (await world.withdraw(case, hers_to_police)).json()["unread"] is True
+    assert await world.rows(until) == before
+
+
 async def test_of_a_consent_that_opens_what_it_names_ends_though_another_does_not(
     world: World, postgres: Postgres
 ) -> None:

@@ -193,6 +193,12 @@ class World:
         assert approved.status_code == 200, approved.text
         return str(approved.json()["consent"])
 
+    async def end_order(self, case: str, consent: str, **token: Any) -> httpx.Response:
+        """A supervisor ends an order, named by its consent, before its time."""
+        [row] = await self.rows("SELECT disclosure FROM outside_decisions WHERE consent = :c", c=consent)
+        path, body = f"/v1/cases/{case}/disclosures/{row.disclosure}/ending", {"reason": f"{CANARY}: it was lifted"}
+        return await self.as_person("superintendent", "POST", path, body, **token)
+
     def keeper(self, name: str = KARACHI, role: str = "cell_records") -> httpx.AsyncClient:
         """The HTTP client of a person of the cell in this role."""
         token = self.issuer.token("amanat-intake", f"{name}-{role}", "intake", name, role, [name])

@@ -62,7 +62,7 @@ class Twin:
 
     async def end_order(self, order: str | None) -> None:
         if order is not None:
-            assert (await self.world.withdraw(self.case, order)).status_code == 200
+            assert (await self.world.end_order(self.case, order)).status_code == 200
 
     async def look(self, agency: Agency, *categories: Any) -> None:
         [row] = await self.world.rows(

@@ -51,7 +51,7 @@ async def read_consents(case: CaseCode, principal: Member, desk: AtDesk) -> sche
 @router.post(
     "/v1/cases/{case}/consents/{consent}/withdrawal",
     response_model=schemas.WithdrawalDone,
-    responses=problems(404),
+    responses=problems(404, 409),
 )
 async def withdraw_consent(
     case: CaseCode,
@@ -61,7 +61,8 @@ async def withdraw_consent(
     desk: AtDesk,
     body: Annotated[schemas.Withdrawal | None, Body()] = None,
 ) -> schemas.WithdrawalDone:
-    """Take a consent back, whole or in part. Needs no key and no precondition, and may be repeated."""
+    """Take a consent back, whole or in part. Needs no key and no precondition, and may be repeated. What rests on a
+    court's order or a duty by law is no consent of hers: 409."""
     return await withdrawals.withdraw(
         session, principal, case, consent, body or schemas.Withdrawal(), desk.now, desk.instruments
     )

@@ -66,6 +66,26 @@ class DisclosureLapsed(Conflict):
     title_ur = "اس کا فیصلہ وقت پر نہیں ہوا؛ دوبارہ درخواست کیجیے"
 
 
+class NotInForce(Conflict):
+    code = "not-in-force"
+    title = "This disclosure is not in force, so that there is nothing to end"
+    title_ur = "یہ اجازت نافذ نہیں، اس لیے ختم کرنے کو کچھ نہیں"
+
+
+class RestsOnLaw(Conflict):
+    """What two people approved no desk and no system takes back: it is no consent of hers."""
+
+    code = "rests-on-law"
+    title = (
+        "This rests on a court's order or a duty by law, and not on her consent; a supervisor ends it with"
+        " POST /v1/cases/{case}/disclosures/{disclosure}/ending"
+    )
+    title_ur = (
+        "یہ اس کی رضامندی پر نہیں بلکہ عدالتی حکم یا قانونی فرض پر ہے؛ اسے نگران"
+        " POST /v1/cases/{case}/disclosures/{disclosure}/ending سے ختم کرتا ہے"
+    )
+
+
 class DisclosureNeeded(InvalidInput):
     """A court order or a statutory duty is no consent of hers: two people decide, and not one client."""
 

@@ -92,3 +92,18 @@ outside_decisions = Table(
     Column("decided_at", Instant, nullable=False),
     UniqueConstraint("tenant", "disclosure"),
 )
+
+outside_endings = Table(
+    "outside_endings",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("disclosure", Uuid, nullable=False),
+    Column("reason_sealed", LargeBinary, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("token_id", Text, nullable=False),
+    Column("unit", Text),
+    Column("ended_at", Instant, nullable=False),
+    UniqueConstraint("tenant", "disclosure"),
+)

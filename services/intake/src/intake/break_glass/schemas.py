@@ -135,6 +135,12 @@ class NewRefusal(Body):
     reason: Reason
 
 
+class NewEnding(Body):
+    """Why a disclosure ends before its time: the order was lifted, the case is closed."""
+
+    reason: Reason
+
+
 class SecrecyShown(BaseModel):
     """Until when she is not told, and by which order."""
 
@@ -148,7 +154,7 @@ class DisclosureTold(BaseModel):
 
     disclosure: UUID
     case: str
-    state: Literal["asked", "approved", "refused", "lapsed"]
+    state: Literal["asked", "approved", "refused", "lapsed", "ended"]
     agency: Agency
     organisation: str
     categories: tuple[Category, ...]
@@ -157,6 +163,7 @@ class DisclosureTold(BaseModel):
     lapses_at: datetime
     decided_at: datetime | None
     consent: UUID | None
+    ended_at: datetime | None = Field(description="when a supervisor ended it, before its time")
 
 
 class DisclosureShown(DisclosureTold):
@@ -170,6 +177,9 @@ class DisclosureShown(DisclosureTold):
     decided_by: str | None
     decided_by_unit: str | None
     reason: str | None
+    ended_by: str | None
+    ended_by_unit: str | None
+    why_ended: str | None
 
 
 class DisclosuresShown(BaseModel):

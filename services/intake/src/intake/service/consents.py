@@ -27,7 +27,7 @@ from intake.service import cases as case_service
 from intake.service.ages import adult_on, age_in_years, person_of
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, load, load_grants, plan_all, save, save_event, setting_of
-from intake.service.recipients import check_terms
+from intake.service.recipients import OUTSIDE_HER_CONSENT, check_terms
 from intake.service.referrals import find_referral, states
 
 CLOCK_SKEW_S = 300
@@ -98,12 +98,19 @@ def withdrawn_since(case: LoadedCase, terms: GrantTerms, given: datetime) -> fro
 
     An old consent that is written down late, or again, revives nothing: she is asked anew.
     """
-    if terms.basis not in {"consent", "guardian"}:
+    if terms.basis in OUTSIDE_HER_CONSENT:
         return frozenset()
+    # An order that ended is nothing that she took back.
+    orders = {
+        event.consent_id
+        for event in case.events
+        if isinstance(event, ConsentGiven) and event.terms.basis in OUTSIDE_HER_CONSENT
+    }
     taken_back: set[Category] = set()
     for event in case.events:
         if (
             isinstance(event, ConsentWithdrawn)
+            and event.consent_id not in orders
             and event.agency == terms.recipient.agency
             and event.organisation in (None, terms.recipient.organisation)
             and event.withdrawn_at >= given

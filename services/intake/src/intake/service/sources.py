@@ -11,7 +11,13 @@ from amanat.contracts.records import RECORDS, categories_of, project
 from amanat.ledger import Source
 from amanat.ledger.sources import Opened
 from amanat.looks import LOOKS
-from intake.break_glass.models import emergencies, emergency_reviews, outside_decisions, outside_disclosures
+from intake.break_glass.models import (
+    emergencies,
+    emergency_reviews,
+    outside_decisions,
+    outside_disclosures,
+    outside_endings,
+)
 from intake.changes import Line
 from intake.models import agency_looks, bundles, consent_events, custody_halves, leases, records
 from intake.my_case.models import claims
@@ -111,6 +117,12 @@ DECISIONS = Source(
     sealed=("reason_sealed",),
     bound=("tenant", "disclosure"),
 )
+ENDINGS = Source(
+    outside_endings,
+    ("tenant", "id", "disclosure", *_WHO, "ended_at"),
+    sealed=("reason_sealed",),
+    bound=("tenant", "disclosure"),
+)
 CLAIMS = Source(
     claims,
     (
@@ -119,7 +131,7 @@ CLAIMS = Source(
 )  # fmt: skip
 """Of whose page, by which code, PINs and word. The code itself is of no use to an audit, and when a claim ended is an
 entry of its own."""
-BREAK_GLASS = (EMERGENCIES, EMERGENCY_REVIEWS, DISCLOSURES, DECISIONS)
+BREAK_GLASS = (EMERGENCIES, EMERGENCY_REVIEWS, DISCLOSURES, DECISIONS, ENDINGS)
 BUNDLES = Source(
     bundles,
     ("tenant", "id", "case_code", "asked_by", "client", "token_id", "basis", "with_looks", "manifest", "at"),

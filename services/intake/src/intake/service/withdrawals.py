@@ -11,12 +11,14 @@ from amanat.consent import ConsentWithdrawn, Grant, own
 from amanat.errors import FieldError, InvalidInput, NotFound
 from amanat.principal import Principal
 from intake import schemas
+from intake.break_glass.errors import RestsOnLaw
 from intake.changes import Changes, Referral, Share
 from intake.service import cases as case_service
 from intake.service.consents import endings
 from intake.service.ending import CONSENTS, Named, load_to_end, named_of, plan_endings
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, save, save_event, setting_of
+from intake.service.recipients import OUTSIDE_HER_CONSENT
 from intake.service.referrals import find_referral
 
 
@@ -32,7 +34,7 @@ async def withdraw(
     """Takes a consent back, whole or in part, at once: keys deleted, tombstones out, in this transaction.
 
     Needs no key and no record: the gate may be away, and a record may be spoilt. Repeating it changes nothing. Raises
-    NotFound, InvalidInput for a category that is not in this consent.
+    NotFound, RestsOnLaw, InvalidInput for a category that is not in this consent.
     """
     case = await load_to_end(session, own(principal), principal.cells, code, instruments)
     categories = frozenset(body.categories) if body.categories is not None else None
@@ -41,6 +43,8 @@ async def withdraw(
         return await _withdraw_unread(session, principal, case, consent, categories, now, instruments)
     if grant is None or find_referral(case, grant.agency, grant.organisation) is None:
         raise NotFound
+    if grant.basis in OUTSIDE_HER_CONSENT:
+        raise RestsOnLaw
     asked = _asked(grant, categories)
     if categories is not None and categories - asked:
         # A wrong consent named must not pass for a withdrawal: what she asked to end may rest on another.

@@ -1,4 +1,4 @@
-"""Disclosures outside: ask, read, approve, refuse."""
+"""Disclosures outside: ask, read, approve, refuse, end before their time."""
 
 from typing import Annotated
 from uuid import UUID
@@ -14,7 +14,7 @@ from intake.api.desk import AtDesk, CaseCode
 from intake.api.people import by_name
 from intake.break_glass import schemas
 from intake.break_glass.api.people import Asker, Reader, Supervising, Supervisor
-from intake.break_glass.service import decisions, disclosures
+from intake.break_glass.service import decisions, disclosures, endings
 from intake.service import reading
 
 router = APIRouter(tags=["disclosures outside"])
@@ -78,3 +78,20 @@ async def refuse_disclosure(
 ) -> schemas.DisclosureTold:
     """Refuse what somebody of another role and unit asked for, and say why. Needs no key, may be repeated."""
     return await decisions.refuse(session, principal, case, disclosure, body, desk.now, desk.instruments)
+
+
+@router.post(
+    "/v1/cases/{case}/disclosures/{disclosure}/ending",
+    response_model=schemas.DisclosureTold,
+    responses=problems(404, 409),
+)
+async def end_disclosure(
+    case: CaseCode,
+    disclosure: Disclosure,
+    body: schemas.NewEnding,
+    principal: Supervisor,
+    session: Supervising,
+    desk: AtDesk,
+) -> schemas.DisclosureTold:
+    """End an approved disclosure before its time, and say why; effective at once. Needs no key, may be repeated."""
+    return await endings.end_early(session, principal, case, disclosure, body, desk.now, desk.instruments)

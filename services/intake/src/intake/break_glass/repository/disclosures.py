@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.consent import Access
 from amanat.db import AnyRow
-from intake.break_glass.models import outside_decisions, outside_disclosures
+from intake.break_glass.models import outside_decisions, outside_disclosures, outside_endings
 from intake.repository.cases import own_only, page_of
 
 
@@ -24,8 +24,13 @@ async def add_decision(session: AsyncSession, row: dict[str, Any]) -> None:
     await session.execute(insert(outside_decisions).values(**row))
 
 
+async def add_ending(session: AsyncSession, row: dict[str, Any]) -> None:
+    """Append that one ended before its time. A second ending raises IntegrityError; the case's lock is before."""
+    await session.execute(insert(outside_endings).values(**row))
+
+
 async def read_disclosures(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:
-    """A case's disclosures outside with what was decided, oldest first."""
+    """A case's disclosures outside with what was decided, and how they ended early, oldest first."""
     statement = _with_decision().where(
         outside_disclosures.c.tenant == tenant, outside_disclosures.c.case_code == case, own_only(access)
     )
@@ -108,7 +113,7 @@ async def approved_of(session: AsyncSession, tenant: str, disclosures: Collectio
 
 
 def _with_decision() -> Select[*tuple[Any, ...]]:
-    decided = outside_decisions.c
+    decided, ended = outside_decisions.c, outside_endings.c
     return select(
         outside_disclosures,
         decided.id.label("decision_id"),
@@ -118,10 +123,18 @@ def _with_decision() -> Select[*tuple[Any, ...]]:
         decided.subject.label("decided_by"),
         decided.unit.label("decided_by_unit"),
         decided.decided_at,
+        ended.id.label("ending_id"),
+        ended.reason_sealed.label("ending_reason_sealed"),
+        ended.subject.label("ended_by"),
+        ended.unit.label("ended_by_unit"),
+        ended.ended_at,
     ).select_from(
         outside_disclosures.outerjoin(
             outside_decisions,
             and_(decided.disclosure == outside_disclosures.c.id, decided.tenant == outside_disclosures.c.tenant),
+        ).outerjoin(
+            outside_endings,
+            and_(ended.disclosure == outside_disclosures.c.id, ended.tenant == outside_disclosures.c.tenant),
         )
     )
 

@@ -22,7 +22,7 @@ from intake.repository import cases
 from intake.service.cases import entry
 from intake.service.instruments import Instruments
 from intake.service.recipients import check_recipient
-from intake.service.sources import DECISIONS, DISCLOSURES
+from intake.service.sources import DECISIONS, DISCLOSURES, ENDINGS
 
 ASKING = frozenset({"cell_clinician", "cell_records"})
 DECIDING = frozenset({"cell_supervisor"})
@@ -145,10 +145,13 @@ def _told(row: AnyRow, now: datetime) -> schemas.DisclosureTold:
         lapses_at=row.lapses_at,
         decided_at=row.decided_at,
         consent=row.consent,
+        ended_at=row.ended_at,
     )
 
 
-def _state(row: AnyRow, now: datetime) -> Literal["asked", "approved", "refused", "lapsed"]:
+def _state(row: AnyRow, now: datetime) -> Literal["asked", "approved", "refused", "lapsed", "ended"]:
+    if row.ended_at is not None:
+        return "ended"
     state: Literal["asked", "approved", "refused", "lapsed"] | None = row.decision
     return state or ("lapsed" if row.lapses_at <= now else "asked")
 
@@ -170,6 +173,11 @@ def shown(row: AnyRow, now: datetime, instruments: Instruments) -> schemas.Discl
         decided_by_unit=row.decided_by_unit,
         reason=opened(
             row.reason_sealed, DECISIONS.at("reason_sealed", row.decision_id, row.tenant, row.id), instruments
+        ),
+        ended_by=row.ended_by,
+        ended_by_unit=row.ended_by_unit,
+        why_ended=opened(
+            row.ending_reason_sealed, ENDINGS.at("reason_sealed", row.ending_id, row.tenant, row.id), instruments
         ),
     )
 
