@@ -27,6 +27,7 @@ class Ages:
     """The retentions that settings give unless they are told others, in days."""
 
     outbox_retention_days = 28
+    topic_retention_days = 7
     inbox_retention_days = 60
 
 
