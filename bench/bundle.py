@@ -166,7 +166,9 @@ def _of(
     held: dict[str, Mapping[str, Any]], **opened: bytes | None,
 ) -> ledger.Statement:  # fmt: skip
     sealed = {
-        name: None if value is None else at_rest.seal(value, table=source.table.name, row=str(row["id"]), column=name)
+        name: None
+        if value is None
+        else at_rest.seal(value, **source.at(name, row["id"], *(row[each] for each in source.bound)))
         for name, value in opened.items()
     }
     held[source.name(row["id"])] = row | sealed

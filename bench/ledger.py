@@ -51,6 +51,10 @@ CELL, STATION = "arcc-karachi", "station-saddar"
 WAYS = ("with its entries", "without their INSERT", "without entries")
 AT_ONCE = 500
 HEARTBEAT_S = 0.001
+TAKES_AT_MOST = 0.05
+"""What making and appending entries may take of an intake transaction's time."""
+AT_LEAST_PER_S = 5_000
+"""Entries that the sequencer takes."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Pass:
 
 
 def main() -> None:
-    """Measures, prints, and appends a section to bench/README.md."""
+    """Measures, prints, and appends a section to bench/README.md. Exit status 1 when a bound does not hold."""
     parser = argparse.ArgumentParser(prog="bench.ledger")
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--entries", type=int, default=50_000)
@@ -77,6 +81,22 @@ def main() -> None:
     Console(highlight=False).print(text, markup=False)
     with asked.save.open("a") as saved:
         saved.write(text)
+    missed = beyond(asked.entries, opened, passes)
+    if missed:
+        raise SystemExit("; ".join(missed))
+
+
+def beyond(entries: int, opened: dict[str, list[float]], passes: dict[str, Pass]) -> list[str]:
+    """The bounds that do not hold, in plain words; none when all do."""
+    medians = {way: statistics.median(times) for way, times in opened.items()}
+    missed = []
+    takes = 1 - medians[WAYS[2]] / medians[WAYS[0]]
+    if takes > TAKES_AT_MOST:
+        missed.append(f"entries take {takes:.1%} of an intake transaction, more than {TAKES_AT_MOST:.0%}")
+    rate = entries / passes["integrate"].took
+    if rate < AT_LEAST_PER_S:
+        missed.append(f"the sequencer takes {rate:,.0f} entries a second, fewer than {AT_LEAST_PER_S:,}")
+    return missed
 
 
 @contextlib.contextmanager

@@ -104,6 +104,7 @@ TRIED: Mapping[str, Mapping[str, str]] = {
         "barcodes_of": f"{JOINS}::test_kits_and_their_halves",
         "read_kits": f"{JOINS}::test_kits_and_their_halves",
         "read_halves": f"{JOINS}::test_kits_and_their_halves",
+        "held": f"{JOINS}::test_a_kit_is_held_within_its_cell",
         "oldest_open": f"{JOINS}::test_a_release_is_matched_within_its_cell",
         "unmatched": f"{JOINS}::test_halves_that_wait_too_long",
     },

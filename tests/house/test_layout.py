@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if (path / "pyproject.toml").exists())
 ROOMS = ("main", "api", "handlers", "service", "repository", "models", "schemas", "errors", "settings", "migrations")
 LONGEST_ROOM = 300
-ALONE = {"shared/src/amanat/verify.py": 1250}
+ALONE = {"shared/src/amanat/verify.py": 1300}
 """What a court carries as one file, and reads through before it trusts it: one room by design."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 
 from amanat_local import tokens
+from amanat_local.postgres import Postgres
 from amanat_local.stack import Stack
 
 CANARY = "kanarienvogel"
@@ -67,6 +68,39 @@ def assert_refused(answer: httpx.Response, *statuses: int) -> None:
         assert body["type"] == f"https://amanat.pk/problems/{body['code']}"
         assert body["title"]
         assert body["trace_id"]
+
+
+def not_json(good: Mapping[str, Any]) -> dict[str, tuple[bytes, int]]:
+    """Bodies that no parser should take for one of these, which holds the canary; and the status of each."""
+    written = json.dumps(good)
+
+    def nested(levels: int) -> bytes:
+        return f'{{"{CANARY}":{"[" * levels}"{CANARY}"{"]" * levels}}}'.encode()
+
+    return {
+        "nothing": (b"", 422),
+        "a truncated body": (written.encode()[:-30], 400),
+        "invalid UTF-8": (written.encode().replace(CANARY.encode(), CANARY.encode() + b"\xff\xfe"), 400),
+        "UTF-16": (written.encode("utf-16"), 400),
+        "half of a surrogate pair": (written.replace(CANARY, CANARY + r"\ud800").encode(), 400),
+        "one name twice": (f'{{"{CANARY}": null, "{CANARY}": 1}}'.encode(), 400),
+        "NaN": (f'{{"{CANARY}": NaN}}'.encode(), 400),
+        "deep nesting": (nested(60), 400),
+        "deeper nesting": (nested(100_000), 400),
+        "a list": (f'["{CANARY}"]'.encode(), 422),
+        "a text": (f'"{CANARY}"'.encode(), 422),
+        "20 MB": (json.dumps({CANARY: CANARY * 1_600_000}).encode(), 413),
+    }
+
+
+def contents(postgres: Postgres, database: str) -> dict[str, str]:
+    """What every table holds, of all tenants, as one hash of each: as superuser, whom no policy holds."""
+    tables = postgres.sql(database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'").split()
+    asked = " UNION ALL ".join(
+        f"SELECT '{each}', coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), 'empty') FROM {each} AS t"
+        for each in tables
+    )
+    return dict(line.split("|") for line in postgres.sql(database, asked).split())
 
 
 OF_REQUESTS = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
@@ -13,7 +12,7 @@ import pytest
 from amanat_local.demo import payloads
 from amanat_local.stack import Stack
 
-from .refusing import CANARY, NAME, OVERRIDES, Stranger, assert_refused, counted, nothing_stored
+from .refusing import CANARY, NAME, OVERRIDES, Stranger, assert_refused, counted, not_json, nothing_stored
 
 pytestmark = pytest.mark.stack
 CASES = "/v1/cases"
@@ -24,10 +23,6 @@ def good(**changes: Any) -> dict[str, Any]:
     body = copy.deepcopy(payloads.CHILD) | changes
     body["person"] = {**body["person"], "full_name": NAME, **changes.get("person", {})}
     return body
-
-
-def nested(levels: int) -> bytes:
-    return b'{"person":' + b"[" * levels + f'"{CANARY}"'.encode() + b"]" * levels + b"}"
 
 
 def consent(**changes: Any) -> dict[str, Any]:
@@ -71,20 +66,7 @@ def test_no_name_that_reads_otherwise_than_it_is_stored_gets_in(stack: Stack, ho
             assert_refused(hospital.post(CASES, good(consents=[consent(taken_by=name)])), 422)
 
 
-NOT_JSON: dict[str, tuple[bytes, int]] = {
-    "nothing": (b"", 422),
-    "a truncated body": (json.dumps(good()).encode()[:-30], 400),
-    "invalid UTF-8": (json.dumps(good()).encode().replace(CANARY.encode(), CANARY.encode() + b"\xff\xfe"), 400),
-    "UTF-16": (json.dumps(good()).encode("utf-16"), 400),
-    "half of a surrogate pair": (json.dumps(good()).replace(CANARY, CANARY + r"\ud800").encode(), 400),
-    "one name twice": (f'{{"person": null, "person": {{"full_name": "{CANARY}"}}}}'.encode(), 400),
-    "NaN": (f'{{"person": {{"full_name": "{CANARY}", "age_years_stated": NaN}}}}'.encode(), 400),
-    "deep nesting": (nested(60), 400),
-    "deeper nesting": (nested(100_000), 400),
-    "a list": (f'["{CANARY}"]'.encode(), 422),
-    "a text": (f'"{CANARY}"'.encode(), 422),
-    "20 MB": (json.dumps({"incident": {"history": CANARY * 1_600_000}}).encode(), 413),
-}
+NOT_JSON = not_json(good())
 
 
 @pytest.mark.parametrize(("body", "status"), [pytest.param(*sent, id=name) for name, sent in NOT_JSON.items()])

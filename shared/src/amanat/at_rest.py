@@ -66,7 +66,8 @@ class AtRest:
     """format (1) ‖ key id (1) ‖ nonce (12) ‖ ciphertext ‖ tag (16), bound to its table, row and column.
 
     Each place has a key of its own, derived from the service's: random nonces then never come near the 2³² messages
-    per key of NIST SP 800-38D, however large the country. `row` is the row's own stable id.
+    per key of NIST SP 800-38D, however large the country. `row` is the row's own stable id, and where a
+    table holds rows of several organisations or cases, whose it is as well (`amanat.ledger.Source.at`).
     """
 
     def __init__(self, keys: Mapping[int, bytes], randomness: Randomness = os.urandom) -> None:

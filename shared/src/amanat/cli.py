@@ -91,8 +91,10 @@ def kafka_admin() -> dict[str, str | int | float | bool]:
     """librdkafka's settings for an administrator: AMANAT_KAFKA_BOOTSTRAP, …_SECURITY, …_USER, …_PASSWORD, else the
     local stack's `admin`. Raises typer.Exit with a plain line when neither is there.
     """
-    local = stack_info().get("kafka", {})
-    bootstrap = _from_environment("AMANAT_KAFKA_BOOTSTRAP") or local.get("bootstrap")
+    named = _from_environment("AMANAT_KAFKA_BOOTSTRAP")
+    # As the services' settings have it: an address without more is that of a broker with users.
+    local: dict[str, Any] = {"security": "scram"} if named else stack_info().get("kafka", {})
+    bootstrap = named or local.get("bootstrap")
     if not bootstrap:
         stop("AMANAT_KAFKA_BOOTSTRAP is not set, and no local stack is running here")
     found: dict[str, str | int | float | bool] = {"bootstrap.servers": str(bootstrap), "log_level": 3}

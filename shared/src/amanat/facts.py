@@ -40,6 +40,11 @@ class BadFact(Exception):
     say. Carries none of it."""
 
 
+class StaleFact(Exception):
+    """A fact signed longer ago than the inbox remembers: late, or taken down by who runs the broker and sent again.
+    Only people can tell which."""
+
+
 class BadSigningKey(ValueError):
     """This agency's signing key, or the gate's facts key, is not usable as the directory lists it."""
 

@@ -10,7 +10,7 @@ from prometheus_client import Counter
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import Text, Uuid
+from sqlalchemy.types import DateTime, Text, Uuid
 
 from amanat import parked
 from amanat.db import Database, is_transient
@@ -28,9 +28,12 @@ Hold = Callable[[AsyncSession, Sequence[Received]], Awaitable[None]]
 _APPLIED = Counter("amanat_applied_total", "Events whose effect was committed", ["type"])
 _NOTE = text(
     "INSERT INTO inbox (event_id, type, referral, received_at)"
-    " SELECT event_id, type, referral, now() FROM unnest(:ids, :types, :referrals) AS new (event_id, type, referral)"
+    # Remembered from its own time on where its sender's clock ran ahead: what is too old to be new goes by that time.
+    " SELECT event_id, type, referral, greatest(now(), time)"
+    " FROM unnest(:ids, :types, :referrals, :times) AS new (event_id, type, referral, time)"
     " ON CONFLICT (event_id) DO NOTHING RETURNING event_id"
 ).bindparams(
+    bindparam("times", type_=ARRAY(DateTime(timezone=True))),
     bindparam("ids", type_=ARRAY(Uuid)),
     bindparam("types", type_=ARRAY(Text)),
     bindparam("referrals", type_=ARRAY(Text)),
@@ -58,6 +61,7 @@ async def unseen(session: AsyncSession, batch: Sequence[Received]) -> list[Recei
                 "ids": [event.event_id for event in ordered],
                 "types": [event.type for event in ordered],
                 "referrals": [event.referral for event in ordered],
+                "times": [event.time for event in ordered],
             },
         )
     )

@@ -69,12 +69,13 @@ def status(service: Service) -> None:
 
 @app.command("alarms")
 def alarms_(service: Service) -> None:
-    """Lists the alarms that nobody has acknowledged; exit status 1 when there are any."""
+    """Lists the alarms that nobody acknowledged, a silence also when it is over; exit status 1 when there are any."""
     rows = _ask(service, alarms.standing)
-    table = Table("id", "ledger", "kind", "since", "detail")
+    table = Table("id", "ledger", "kind", "raised", "ended", "detail")
     for row in rows:
         detail = ", ".join(f"{name} {value}" for name, value in row.detail.items())
-        table.add_row(str(row.id), row.origin, row.kind, _time(row.raised_at), detail)
+        ended = "" if row.ended_at is None else _time(row.ended_at)
+        table.add_row(str(row.id), row.origin, row.kind, _time(row.raised_at), ended, detail)
     Console(width=160).print(table)
     if rows:
         raise typer.Exit(1)
@@ -82,20 +83,22 @@ def alarms_(service: Service) -> None:
 
 @app.command()
 def acknowledge(
-    ledger: Annotated[str, typer.Argument(help="the ledger's name, as `amanat ledger alarms` shows it")],
+    ledgers: Annotated[list[str], typer.Argument(help="the ledgers' names, as `amanat ledger alarms` shows them")],
     service: Service,
     through: Annotated[int, typer.Option(help="the id of the last alarm that you looked at; later ones stay")],
     reason: Annotated[str, typer.Option(help="why this is understood; it stays on record")],
     by: Annotated[str, typer.Option(help="who says so")] = "",
 ) -> None:
-    """Closes a ledger's alarms with a reason. When none is left that stopped the cosigning, it goes on from the newest
-    checkpoint that was seen."""
+    """Closes ledgers' alarms with a reason. When none is left that stopped the cosigning, it goes on: from where it was
+    after a silence, else from the newest checkpoint that was seen."""
     if not reason.strip():
         stop("a reason is needed: it stays on record beside the alarms")
 
     async def close(session: AsyncSession) -> int:
-        who = by or getpass.getuser()
-        return await alarms.acknowledge(session, ledger, through, who, reason.strip(), datetime.now(UTC))
+        who, now = by or getpass.getuser(), datetime.now(UTC)
+        # By name, as whoever else locks several ledgers does.
+        names = sorted(set(ledgers))
+        return sum([await alarms.acknowledge(session, name, through, who, reason.strip(), now) for name in names])
 
     closed = _ask(service, close)
     if not closed:

@@ -36,6 +36,9 @@ from amanat.worker import Every, Task, Timetable
 TYPES = frozenset({ConsistencyShown.type, CheckpointPublished.type, CheckpointCosigned.type})
 SEQUENCE_S = 0.5
 WATCH_S = 5.0
+ATTENTIVE_S = 60.0
+"""Between two watches at most, or listening counts as begun anew: while the database was away, or the process stood
+still, nothing could be heard."""
 _WAITING = Gauge("amanat_ledger_waiting", "Entries that the sequencer has not yet taken", ["service"])
 _SIZE = Gauge("amanat_ledger_size", "Entries in the tree of the checkpoint published last", ["service"])
 _log = structlog.get_logger(__name__)
@@ -43,6 +46,19 @@ _log = structlog.get_logger(__name__)
 
 class NoLedgerKey(ValueError):
     """The key file is no Ed25519 key, or not the one that the directory names for this service. Names no secret."""
+
+
+class Ear:
+    """Since when a process has listened without a gap; `last` is its last watch that went well."""
+
+    def __init__(self, now: datetime) -> None:
+        self._since = self.last = now
+
+    def listens_since(self, now: datetime) -> datetime:
+        """As of now."""
+        if (now - self.last).total_seconds() > ATTENTIVE_S:
+            self._since = now
+        return self._since
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ class LedgerDuty:
     at_rest: Seals
     tenants: Collection[str]
     now: Callable[[], datetime]
-    since: datetime
+    ear: Ear
 
     @classmethod
     def of(
@@ -85,7 +101,9 @@ class LedgerDuty:
         speaker = Speaker(service, signer, new_id)
         witness = Witness(speaker, ledgers, settings.checkpoint_seconds)
         board, every_s, audit_s = Board(database), settings.checkpoint_seconds, settings.audit_seconds
-        return cls(service, database, speaker, witness, board, every_s, audit_s, sources, at_rest, tenants, now, now())
+        return cls(
+            service, database, speaker, witness, board, every_s, audit_s, sources, at_rest, tenants, now, Ear(now())
+        )
 
     @property
     def topics(self) -> list[str]:
@@ -141,15 +159,16 @@ class LedgerDuty:
 
     async def _watch(self) -> None:
         now = self.now()
-        await self.witness.watch(self.database, self.since, now)
+        await self.witness.watch(self.database, self.ear.listens_since(now), now)
         async with self.database.transaction(()) as session:
             number, oldest = await tree.waiting(session)
             _WAITING.labels(self.service).set(number)
             if oldest is not None and (now - oldest).total_seconds() > SILENT_AFTER * self.every_s:
                 await alarms.add(session, self.speaker.origin, alarms.SEQUENCER_WAITS, {}, now)
             else:
-                await alarms.end(session, self.speaker.origin, alarms.SEQUENCER_WAITS, now)
+                await alarms.end(session, self.speaker.origin, {alarms.SEQUENCER_WAITS}, now)
         await self.board.look()
+        self.ear.last = now
 
 
 def _signer(path: Path, directory: Directory, service: str) -> NoteSigner:

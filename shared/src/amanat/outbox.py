@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.contracts.base import Event
 from amanat.db import wake
+from amanat.settings import RELAY_MARGIN_DAYS
 from amanat.tables import idempotency, inbox, outbox, parked
 from amanat.telemetry import traceparent
 
@@ -30,6 +31,9 @@ class Retention(Protocol):
 
     @property
     def outbox_retention_days(self) -> int: ...
+
+    @property
+    def topic_retention_days(self) -> int: ...
 
     @property
     def inbox_retention_days(self) -> int: ...
@@ -156,10 +160,14 @@ async def prune(session: AsyncSession, settings: Retention, now: datetime) -> in
     """Deletes what has outlived its use: published or cancelled outbox rows, inbox rows and released parked events by
     the settings' ages, idempotency keys by a week (of the session's tenants). Returns how many; at most 5,000 of each,
     so that a long backlog is taken in steps: call again until it returns 0.
+
+    What was published late, because the broker was long away, stays as long as the topic keeps it and a week: a broker
+    that loses it then is refilled too, and people see that it went out late and was not sent by somebody else.
     """
     outbox_age = now - timedelta(days=settings.outbox_retention_days)
+    sent_age = now - timedelta(days=settings.topic_retention_days + RELAY_MARGIN_DAYS)
     inbox_age = now - timedelta(days=settings.inbox_retention_days)
-    settled = or_(outbox.c.published_at.is_not(None), outbox.c.cancelled_at.is_not(None))
+    settled = or_(outbox.c.published_at < sent_age, outbox.c.cancelled_at.is_not(None))
     old_outbox = select(outbox.c.id).where(outbox.c.created_at < outbox_age, settled).limit(_PRUNE_STEP)
     old_inbox = select(inbox.c.event_id).where(inbox.c.received_at < inbox_age).limit(_PRUNE_STEP)
     old_parked = select(parked.c.id).where(parked.c.released_at < inbox_age).limit(_PRUNE_STEP)

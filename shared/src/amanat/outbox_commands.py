@@ -1,33 +1,36 @@
-"""`amanat outbox`: what waits to be published, and the refilling of a broker that lost its log."""
+"""`amanat outbox`: what waits to be published, and what is done after a broker or a database lost something."""
 
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import func, select
 
-from amanat import outbox
+from amanat import groups, outbox
 from amanat.categories import Agency
 from amanat.cli import database_of, kafka_admin, stop
 from amanat.db import Database
 from amanat.tables import outbox as rows
 
-app = typer.Typer(help="What waits to be published; refill a broker that lost its log.", no_args_is_help=True)
+app = typer.Typer(
+    help="What waits to be published; refill a broker that lost its log; read again after a restore.",
+    no_args_is_help=True,
+)
 
 Service = Annotated[str, typer.Option(help="intake, police-link, forensics or legal-aid")]
 Topic = Annotated[str | None, typer.Option(help="this topic alone")]
 ResetGroup = Annotated[
-    bool, typer.Option("--reset-group", help="also let the topics' readers begin at the earliest event")
+    bool,
+    typer.Option(
+        "--reset-group", help="first let the topics' readers, all of them stopped, begin at the earliest event"
+    ),
 ]
-_ASK_S = 20
-_STILL_MEMBERS = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.REBALANCE_IN_PROGRESS)
 
 
 @app.command()
@@ -43,47 +46,53 @@ def status(service: Service) -> None:
 def replay(service: Service, topic: Topic = None, reset_group: ResetGroup = False) -> None:
     """Publishes again what the outbox still holds: for a broker that lost its log.
 
-    Tombstones go again, disclosures of withdrawn epochs do not; readers know what they had before. A group can be reset
-    only while none of its members runs: stop the readers, replay, start them.
+    Before the empty broker is started, stop the gate and every agency's worker: what they published meanwhile would
+    overtake what was lost, and none begins at the earliest event while it runs. Start the broker, make its topics and
+    ACLs, run this with --reset-group for each of the four services, then start the gate and the workers: they publish
+    what is marked here. Tombstones go again, disclosures of withdrawn epochs do not; readers know what they had before.
     """
-    count, topics = asyncio.run(_replay(database_of(service), topic))
-    typer.echo(f"{count} events of {service} will be published again by its relay")
+    held = asyncio.run(_topics(database_of(service)))
+    if topic is not None and topic not in held:
+        stop(f"the outbox of {service} holds nothing for {topic}; it holds {', '.join(held) or 'nothing'}")
+    topics = held if topic is None else [topic]
     if reset_group:
-        for name in topics:
-            try:
-                reset(AdminClient(kafka_admin()), name, group_of(name))
-            except KafkaException as error:
-                stop(f"the group {group_of(name)} was not reset on {name}: {error.args[0].name()}")
-            typer.echo(f"{group_of(name)} begins at the earliest event of {name}")
+        _set_back(groups.readers_of(topics), "nothing was replayed")
+    count = asyncio.run(_replay(database_of(service), topic))
+    typer.echo(f"{count} events of {service} will be published again once {groups.process_of(service)} runs")
 
 
-def group_of(topic: str) -> str:
-    """The group that reads a topic: an agency its disclosures, the gate all facts."""
-    kind, _, agency = topic.partition(".")
-    return agency if kind == "disclosures" else Agency.INTAKE.value
+@app.command()
+def rewind(service: Service) -> None:
+    """Lets a service whose database was restored from a backup read again all that came since, and before.
 
-
-def reset(admin: AdminClient, topic: str, group: str, *, wait_s: float = 20) -> None:
-    """Sets a group's offsets on a topic to the earliest events.
-
-    Waits up to `wait_s` for members that have just ended, whose sessions Kafka still keeps. Raises KafkaException, also
-    when a member runs on.
+    What came after the backup takes effect once more; the restored inbox knows the rest. Run it before the service's
+    worker is started on that database. For intake `amanat gate restored` does it, and closes the gate.
     """
-    described = admin.list_topics(topic, timeout=_ASK_S).topics[topic]
-    if described.error is not None:
-        raise KafkaException(described.error)
-    # Where 0 is no longer kept, it is out of range, and readers are set to begin at the earliest event then.
-    earliest = [TopicPartition(topic, partition, 0) for partition in described.partitions]
-    deadline = time.monotonic() + wait_s
-    while True:
-        asked = [ConsumerGroupTopicPartitions(group, earliest)]
-        (outcome,) = admin.alter_consumer_group_offsets(asked, request_timeout=_ASK_S).values()
-        errors = [each.error for each in outcome.result(_ASK_S).topic_partitions if each.error is not None]
-        if not errors:
-            return
-        if errors[0].code() not in _STILL_MEMBERS or time.monotonic() > deadline:
-            raise KafkaException(errors[0])
-        time.sleep(0.5)
+    if service not in set(Agency):
+        stop(f"no such service; there are {', '.join(agency.value for agency in Agency)}")
+    read_again(Agency(service))
+
+
+def read_again(service: Agency) -> None:
+    """Sets all that a service reads back to the earliest event, and says what else may have to be sent again.
+
+    Raises typer.Exit with a plain line when that cannot be done.
+    """
+    _set_back(groups.topics_of(service), f"what {service} missed will not be read again")
+    typer.echo(
+        "if the backup is older than what Kafka keeps (AMANAT_TOPIC_RETENTION_DAYS, 7 unless set), send it again:"
+    )
+    for sender, topic in groups.sent_by(service):
+        typer.echo(f"  amanat outbox replay --service {sender} --topic {topic}")
+
+
+def _set_back(readers: Mapping[str, Sequence[str]], otherwise: str) -> None:
+    try:
+        groups.set_back(AdminClient(kafka_admin()), readers)
+    except groups.NotSetBack as error:
+        stop(f"{otherwise}: {error}")
+    for group, topics in readers.items():
+        typer.echo(f"{group} begins at the earliest event of {', '.join(topics)}")
 
 
 async def _status(database: Database) -> list[tuple[str, ...]]:
@@ -105,10 +114,17 @@ async def _status(database: Database) -> list[tuple[str, ...]]:
         await database.dispose()
 
 
-async def _replay(database: Database, topic: str | None) -> tuple[int, list[str]]:
+async def _topics(database: Database) -> list[str]:
     try:
         async with database.transaction(()) as session:
-            topics = [topic] if topic else list(await session.scalars(select(rows.c.topic).distinct()))
-            return await outbox.replay(session, topic), sorted(topics)
+            return sorted(await session.scalars(select(rows.c.topic).distinct()))
+    finally:
+        await database.dispose()
+
+
+async def _replay(database: Database, topic: str | None) -> int:
+    try:
+        async with database.transaction(()) as session:
+            return await outbox.replay(session, topic)
     finally:
         await database.dispose()

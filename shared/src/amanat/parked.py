@@ -6,7 +6,7 @@ Of the error only its class is stored: a message may quote what it failed on.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -20,7 +20,7 @@ from sqlalchemy.types import Uuid
 
 from amanat.contracts import EVENTS
 from amanat.db import Database, is_transient
-from amanat.facts import BadFact
+from amanat.facts import BadFact, StaleFact
 from amanat.received import Received, received
 from amanat.tables import inbox, parked
 from amanat.waiting import Patience
@@ -31,6 +31,7 @@ BEHIND = "ReferralParked"
 FORGED = BadFact.__name__
 """The reason of what its agency did not sign, or what does not open: trying again makes it no truer."""
 
+_DISCARDABLE = (FORGED, StaleFact.__name__)
 _PARKED = Counter("amanat_parked_total", "Events parked", ["type", "reason"])
 _SEEN = select(inbox.c.event_id).where(inbox.c.event_id == func.any(bindparam("ids", type_=ARRAY(Uuid))))
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:place, 4703391))")
@@ -183,6 +184,21 @@ async def request_retry(session: AsyncSession, what: str) -> int:
     return len(asked.all())
 
 
+async def discard(session: AsyncSession, event_id: UUID) -> bool:
+    """Gives up an event that nobody signed, or that is too old to be told from a repetition; whether it was such a one.
+
+    Nothing else can be given up. What waits behind it goes on with the next retry; sent once more, it stays given up
+    for as long as released events are kept.
+    """
+    of_it = (parked.c.event_id == event_id, parked.c.released_at.is_(None), parked.c.reason.in_(_DISCARDABLE))
+    row = (await session.execute(select(parked).where(*of_it))).one_or_none()
+    if row is None:
+        return False
+    await lock(session, _event(row).place)
+    given_up = update(parked).where(*of_it).values(released_at=func.now()).returning(parked.c.id)
+    return await session.scalar(given_up) is not None
+
+
 async def attend(database: Database, inbox: Handles) -> int:
     """What the worker does every few seconds: retries what an operator asked for, and what must not wait for one.
 
@@ -210,14 +226,13 @@ async def attend(database: Database, inbox: Handles) -> int:
 
 
 async def _again_patiently(database: Database, inbox: Handles, row_id: int) -> bool:
+    done = False
     try:
         done = await _again(database, inbox, row_id) is None
-    except Exception:
-        # Of a passing trouble that only this row meets, the others must not see more than one round.
-        inbox.patience.failed(row_id)
-        raise
-    if not done:
-        inbox.patience.failed(row_id)
+    finally:
+        # Raised or told: of a trouble that this row alone meets the others must not see more than one round.
+        if not done:
+            inbox.patience.failed(row_id)
     return done
 
 
@@ -273,7 +288,7 @@ async def _again(database: Database, inbox: Handles, row_id: int) -> str | None:
 
 
 def _event(row: Row[Any]) -> Received:
-    return received(
+    event = received(
         topic=row.topic,
         partition=row.kafka_partition,
         offset=row.kafka_offset,
@@ -282,3 +297,4 @@ def _event(row: Row[Any]) -> Received:
         headers=[(name, value.encode()) for name, value in row.headers.items()],
         body=row.body,
     )
+    return replace(event, parked_at=row.parked_at, parked_for=row.reason)

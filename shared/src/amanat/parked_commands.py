@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -13,7 +14,7 @@ from amanat import parked
 from amanat.cli import database_of
 from amanat.db import Database
 
-app = typer.Typer(help="Events that could not be handled: list, show, retry.", no_args_is_help=True)
+app = typer.Typer(help="Events that could not be handled: list, show, retry, discard.", no_args_is_help=True)
 
 Service = Annotated[str, typer.Option(help="intake, police-link, forensics or legal-aid")]
 Referral = Annotated[str, typer.Argument(help="the referral's code, or an event's id")]
@@ -68,6 +69,27 @@ def retry(
     typer.echo(f"{asked - len(left)} released, {len(left)} parked")
     if left:
         raise typer.Exit(1)
+
+
+@app.command()
+def discard(event: Annotated[UUID, typer.Argument(help="the event's id")], service: Service) -> None:
+    """Gives up an event that nobody signed (BadFact), or an old one that is a repetition (StaleFact), and nothing else.
+
+    An old one is no repetition while it is still in the outbox of who sent it: then retry it. Exit status 1 when there
+    is no such event.
+    """
+    if not asyncio.run(_discard(database_of(service), event)):
+        typer.echo("no parked event of that id is unsigned or too old; nothing else is ever given up", err=True)
+        raise typer.Exit(1)
+    typer.echo("given up; what waits behind it goes on when its referral is retried")
+
+
+async def _discard(database: Database, event: UUID) -> bool:
+    try:
+        async with database.transaction(()) as session:
+            return await parked.discard(session, event)
+    finally:
+        await database.dispose()
 
 
 async def _events(database: Database, referral: str | None) -> list[parked.ParkedEvent]:

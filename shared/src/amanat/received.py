@@ -26,7 +26,8 @@ class Received:
     """One event. `referral` is the subject (the key when it has none) and orders events; `body` is never logged.
 
     What a sender left out or garbled is empty, never an error here: reading a topic must go on, and what cannot be
-    handled is parked. `event_id` is then derived from the place on the topic.
+    handled is parked. `event_id` is then derived from the place on the topic. One that is tried again says since when
+    it has been here, and for which reason it was kept.
     """
 
     topic: str
@@ -42,6 +43,8 @@ class Received:
     organisation: str | None
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    parked_at: datetime | None = None
+    parked_for: str | None = None
 
     @property
     def place(self) -> tuple[str, str]:

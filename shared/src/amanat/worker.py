@@ -83,8 +83,8 @@ class Timetable:
     """A task that calls `function` at every full `seconds` of the wall clock, with that time, whatever happened.
 
     A call that fails because a database or peer is away is tried again each second until the next is due, and then that
-    one; what else it raises ends the process. `clock` gives seconds since 1970 and may be set back meanwhile: no time is
-    told before it has come. `wait` is as `waited`.
+    one; what else it raises ends the process. `clock` gives seconds since 1970 and may be set back: no time is told
+    before it has come. `wait` is as `waited`.
     """
 
     def __init__(

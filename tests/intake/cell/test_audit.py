@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,7 +20,7 @@ from amanat.contracts.records.custody import Counterpart
 from amanat.ledger import tree
 from amanat.ledger.audit import Audited, audit
 from amanat_local.postgres import Postgres
-from intake.service.sources import SOURCES
+from intake.service.sources import RECORDS_OF_CASES, SOURCES
 
 from .world import CANARY, FORENSICS, KARACHI, POLICE, SADDAR, World, consent
 
@@ -138,7 +139,9 @@ async def test_each_change_by_hand_is_one_alarm_that_quotes_nothing(cell: Cell, 
 
 async def test_who_has_the_key_as_well_still_cannot_put_another_content_in(cell: Cell) -> None:
     row = cell.sql("SELECT id FROM records WHERE kind = 'person'").strip()
-    forged = cell.world.instruments.at_rest.seal(b'{"full_name":"x"}', table="records", row=row, column="sealed")
+    case = cell.sql("SELECT case_code FROM records WHERE kind = 'person'").strip()
+    place = RECORDS_OF_CASES.at("sealed", UUID(row), KARACHI, case)
+    forged = cell.world.instruments.at_rest.seal(b'{"full_name":"x"}', **place)
     cell.sql(f"UPDATE records SET sealed = decode('{forged.hex()}', 'hex') WHERE id = '{row}'")
     assert (await cell.audit()).alarms == 1
     [alarm] = await cell.alarms()
@@ -148,8 +151,8 @@ async def test_who_has_the_key_as_well_still_cannot_put_another_content_in(cell:
 async def test_content_that_is_sealed_anew_under_another_key_is_no_change(cell: Cell) -> None:
     old = cell.world.instruments.at_rest
     both = AtRest({7: os.urandom(32), **read_keys(cell.world.settings.at_rest_key_file)})
-    for row in await cell.world.rows("SELECT id, sealed FROM records"):
-        place = {"table": "records", "row": str(row.id), "column": "sealed"}
+    for row in await cell.world.rows("SELECT id, tenant, case_code, sealed FROM records"):
+        place = RECORDS_OF_CASES.at("sealed", row.id, row.tenant, row.case_code)
         anew = both.seal(old.open(row.sealed, **place), **place)
         cell.sql(f"UPDATE records SET sealed = decode('{anew.hex()}', 'hex') WHERE id = '{row.id}'")
     assert (await cell.audit(both)).alarms == 0

@@ -43,6 +43,14 @@ async def test_a_release_is_matched_within_its_cell(two: Two) -> None:
     assert {(half.release_id, half.receipt_id) for half in halves} == {(None, None)}
 
 
+async def test_a_kit_is_held_within_its_cell(two: Two) -> None:
+    here, there = [await custody.held(two.session, cell, KIT, STATION) for cell in (KARACHI, LAHORE)]
+    two.plant("custody_halves", f"half = 'receipt' AND holder_agency = 'police-link' AND tenant = '{KARACHI}'",
+              id="gen_random_uuid()", tenant=f"'{LAHORE}'")  # fmt: skip
+    assert await custody.held(two.session, LAHORE, KIT, STATION) == there + 1
+    assert await custody.held(two.session, KARACHI, KIT, STATION) == here
+
+
 async def test_halves_that_wait_too_long(two: Two) -> None:
     two.sql("DELETE FROM custody_matches", "DELETE FROM timeline WHERE kind = 'custody_gap'")
     late = datetime.now(UTC) + timedelta(days=30)

@@ -10,13 +10,13 @@ from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
-from typer.testing import CliRunner
 
 from amanat.categories import Agency
 from amanat.codes import new_code
 from amanat.contracts.disclosures import CategoryWithdrawn, TombstonesRequested
+from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged
+from amanat.contracts.records import RECORDS
 from amanat.contracts.withdrawals import Tombstone, TombstonesReported
-from intake import commands
 from intake.service import reopening, restoring
 
 from .world import FORENSICS, LEGAL, POLICE, World, body_of, consent
@@ -298,24 +298,17 @@ async def test_what_expired_meanwhile_gets_no_new_epoch(world: World) -> None:
     assert (await world.leased(POLICE, referrals[POLICE]))["keys"] == []
 
 
-async def test_the_commands_close_tell_and_reopen(world: World, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = world.settings.model_copy(update={"database_url": postgres.url("intake_gate", "intake")})
-    monkeypatch.setattr(commands, "_settings", lambda: settings)
-
-    async def run(*words: str) -> Any:
-        return await asyncio.to_thread(CliRunner().invoke, commands.gate, list(words))
-
-    assert "never restored" in (await run("status")).output
-    assert (await run("reopen")).exit_code == 1
-    assert (await run("restored")).exit_code == 0
-    assert (await run("restored")).exit_code == 1
-    refused = await run("reopen", "--without", "police-link")
-    assert refused.exit_code == 1
-    assert "forensics, legal-aid" in refused.output
-    assert (await run("reopen", "--without", "a-stranger")).exit_code == 1
-    told = (await run("status")).output
-    assert "closed since" in told
-    assert "police-link: no answer yet" in told
-    words = [word for agency in AGENCIES for word in ("--without", str(agency))]
-    assert (await run("reopen", *words)).exit_code == 0
-    assert (await run("status")).output.startswith("open; restored")
+async def test_what_was_reported_after_the_backup_takes_effect_again_and_what_was_before_does_not(
+    world: World, backups: Any
+) -> None:
+    case, referrals = await world.open_case(consent(POLICE, "identity"))
+    at = {"referral": referrals[POLICE], "at": _now()}
+    before = await world.fact(POLICE, ReferralAcknowledged(**at, record=RECORDS["acknowledgement"]()))
+    backups.take()
+    after = await world.fact(POLICE, FirRegistered(referral=referrals[POLICE], record=RECORDS["fir"](fir_number="1")))
+    backups.restore()
+    await _close(world)
+    await world.inbox.process([before, after])
+    kinds = [record["kind"] for record in (await world.get(f"/v1/cases/{case}")).json()["records"]]
+    assert (kinds.count("acknowledgement"), kinds.count("fir")) == (1, 1)
+    assert await world.parked() == []

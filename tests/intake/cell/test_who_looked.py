@@ -103,7 +103,7 @@ async def test_a_digest_takes_effect_while_its_referral_is_parked(world: World) 
     fir = FirRegistered(referral=referrals[POLICE], record=RECORDS["fir"]())
     await world.inbox.process([world.sealed(POLICE, fir, body=b"{}")])
     await tell(world, referrals[POLICE], look(MORNING, IDENTITY))
-    assert await world.parked() == ["ValidationError"]
+    assert await world.parked() == ["BadFact"]
     assert len(await shown(world, case)) == 1
 
 

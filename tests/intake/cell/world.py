@@ -133,7 +133,13 @@ class World:
         opener = FactOpener.from_dir(self.keys.facts_dir, self.instruments.directory)
         self.inbox = Inbox(
             self.gate,
-            handlers(opener, self.gate_access, self.instruments, lambda: datetime.now(UTC)),
+            handlers(
+                opener,
+                self.gate_access,
+                self.instruments,
+                lambda: datetime.now(UTC),
+                remembers=timedelta(days=self.settings.inbox_retention_days),
+            ),
             never_park=NEVER_PARK,
             tenants_of=lambda _: None,
             hold=holding(opener),
@@ -288,10 +294,12 @@ class World:
         await self.inbox.process([event])
         return event
 
-    def sealed(self, agency: Agency, fact: Fact, *, body: bytes | None = None) -> Received:
-        """The fact as it comes from Kafka."""
+    def sealed(
+        self, agency: Agency, fact: Fact, *, body: bytes | None = None, age: timedelta = timedelta(0)
+    ) -> Received:
+        """The fact as it comes from Kafka, signed so long ago."""
         sealer = FactSealer.from_files(agency, self.keys.signing(agency), self.instruments.directory)
-        event_id, at = uuid4(), datetime.now(UTC)
+        event_id, at = uuid4(), datetime.now(UTC) - age
         sealed: SealedFact = sealer.seal(fact, event_id=event_id, type=fact.type, referral=fact.referral, time=at)
         self.offset += 1
         headers = {"ce_id": str(event_id), "ce_type": fact.type, "ce_source": f"/{agency}", "ce_time": at.isoformat(),

@@ -6,9 +6,9 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from police_link.webhooks import queueing
 from police_link.webhooks.attempt import Outcome
 from police_link.webhooks.repository import deliveries
+from police_link.webhooks.service import queueing
 
 from .conftest import SADDAR, Station
 from .receivers import OPENED, Answer, Request, accepts

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from police_link.webhooks import queueing
+from police_link.webhooks.service import queueing
 
 from .conftest import CLIFTON, SADDAR, Station
 from .receivers import OPENED, accepts, always

@@ -10,8 +10,8 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from amanat.categories import Category
-from police_link.webhooks.queueing import LEASE
-from police_link.webhooks.repository import deliveries
+from police_link.webhooks.repository import deliveries, subscriptions
+from police_link.webhooks.service.queueing import LEASE
 
 from .conftest import CLIFTON, SADDAR, Station
 
@@ -56,22 +56,36 @@ async def test_what_can_be_read_is_asked_within_its_station(station: Station) ->
         assert await deliveries.is_worth_telling(session, SADDAR, elsewhere) is False
 
 
+def to_clifton(station: Station, table: str, changed: str = "") -> None:
+    """A copy of the table's rows that Clifton keeps under Saddar's code, as nobody but a superuser could write it."""
+    station.postgres.sql(
+        "police_link",
+        f"BEGIN; SET LOCAL session_replication_role = replica; CREATE TEMP TABLE copied AS SELECT * FROM {table};"
+        f" UPDATE copied SET tenant = '{CLIFTON}'{changed}; INSERT INTO {table} SELECT * FROM copied; COMMIT",
+    )
+
+
 async def test_the_queue_is_purged_and_restored_within_its_station(station: Station) -> None:
     code = await queued(station)
     sql, now = station.postgres.sql, station.now() + timedelta(minutes=1)
-    # Clifton keeps rows under Saddar's code: one that can be read, and an older arrival.
-    sql(
-        "police_link",
-        "CREATE TEMP TABLE copied AS SELECT * FROM disclosures;"
-        f" UPDATE copied SET tenant = '{CLIFTON}'; INSERT INTO disclosures SELECT * FROM copied",
-        f"DELETE FROM disclosures WHERE tenant = '{SADDAR}'",
-    )
+    to_clifton(station, "disclosures")
+    to_clifton(station, "webhook_deliveries", ", id = gen_random_uuid(), purged_at = now()")
+    sql("police_link", f"DELETE FROM disclosures WHERE tenant = '{SADDAR}'")
     async with station.world.worker.transaction(BOTH) as session:
         assert await deliveries.purge(session, CLIFTON, code, now) == 0
         assert await deliveries.purge(session, SADDAR, code, now) == 1
         assert await deliveries.restore(session, SADDAR, code, now) == 0
+        # Clifton can read something under that code, but no referral of it ever arrived there.
         assert await deliveries.restore(session, CLIFTON, code, now) == 0
     sql("police_link", f"UPDATE disclosures SET tenant = '{SADDAR}'")
     async with station.world.worker.transaction(BOTH) as session:
         assert await deliveries.restore(session, CLIFTON, code, now) == 0
         assert await deliveries.restore(session, SADDAR, code, now) == 1
+
+
+async def test_a_subscription_counts_what_waits_for_its_own_station(station: Station) -> None:
+    await queued(station)
+    to_clifton(station, "webhook_deliveries", ", id = gen_random_uuid()")
+    async with station.world.worker.transaction(BOTH) as session:
+        [own] = await subscriptions.page(session, SADDAR, after=0, limit=9)
+        assert own.queued == 1

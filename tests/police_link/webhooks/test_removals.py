@@ -6,8 +6,8 @@ import asyncio
 from uuid import UUID, uuid4
 
 from amanat.categories import Category
-from police_link.webhooks import queueing
 from police_link.webhooks.repository import subscriptions
+from police_link.webhooks.service import queueing
 
 from .conftest import CLIFTON, SADDAR, Station
 from .receivers import OPENED, always

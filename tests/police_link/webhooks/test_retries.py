@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from police_link.webhooks import queueing
+from police_link.webhooks.service import queueing
 
 from .conftest import CLIFTON, Station
 from .receivers import OPENED, Answer, Request, accepts, always, receiver

@@ -10,9 +10,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from police_link.webhooks import models
-from police_link.webhooks.queueing import LEASE
 from police_link.webhooks.repository import deliveries, subscriptions
-from police_link.webhooks.service import MOST_PER_ORGANISATION
+from police_link.webhooks.service.queueing import LEASE
+from police_link.webhooks.service.subscriptions import MOST_PER_ORGANISATION
 
 from .conftest import CLIFTON, SADDAR, Station
 
@@ -44,6 +44,23 @@ async def test_a_replay_after_removal_tells_nothing(station: Station) -> None:
         )
     assert again.status_code == 404
     assert "whsec_" not in again.text
+
+
+async def test_an_endpoint_that_was_put_under_another_centre_is_told_of_none_of_its_referrals(station: Station) -> None:
+    made = await station.subscribed()
+    await station.referral(CLIFTON)
+    got = len(station.receiver.got)
+    for table in ("webhook_deliveries", "webhook_subscriptions"):
+        station.rows(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        station.rows(f"UPDATE {table} SET tenant = '{CLIFTON}'")
+        station.rows(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+    await station.referral(CLIFTON)
+    await station.send()
+    assert len(station.receiver.got) == got
+    async with station.world.client(CLIFTON) as client:
+        shown = await client.get(f"/v1/subscriptions/{made['subscription']}")
+    assert shown.status_code == 500
+    assert station.receiver.url() not in shown.text
 
 
 async def test_the_same_key_for_another_address_is_refused(station: Station) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from amanat import outbox_commands, parked, parked_commands
 from amanat.db import Database
+from amanat.facts import BadFact
 from amanat.inbox import Handler, Inbox
 from amanat.received import Received
 from amanat.tables import outbox as rows
@@ -87,6 +88,21 @@ async def test_a_retry_without_a_worker_says_so(worker: Database, amanat: Amanat
     alone = await asyncio.to_thread(amanat, parked_commands.app, "retry", P1, "--wait", "0.3")
     assert alone.exit_code == 1
     assert "no worker of police-link" in alone.output
+
+
+async def test_what_nobody_signed_is_given_up_and_nothing_else_is(worker: Database, amanat: Amanat) -> None:
+    async def disbelieves(session: AsyncSession, events: Sequence[Received]) -> None:
+        raise BadFact("not signed")
+
+    unsigned, failed = came(P1), came(P2)
+    await inbox(worker, disbelieves).process([unsigned])
+    await inbox(worker, fails).process([failed])
+    given_up = await asyncio.to_thread(amanat, parked_commands.app, "discard", str(unsigned.event_id))
+    refused = await asyncio.to_thread(amanat, parked_commands.app, "discard", str(failed.event_id))
+    assert (given_up.exit_code, refused.exit_code) == (0, 1)
+    assert "nothing else is ever given up" in refused.output
+    async with worker.transaction(()) as session:
+        assert [event.event_id for event in await parked.list_parked(session)] == [failed.event_id]
 
 
 async def test_a_replay_tells_how_many_go_again(worker: Database, amanat: Amanat) -> None:

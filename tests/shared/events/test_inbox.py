@@ -5,17 +5,30 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import Database
 from amanat.inbox import Inbox, TryAgain, unseen
+from amanat.outbox import prune
 from amanat.received import Received
+from amanat.tables import inbox as inbox_rows
 
 from .effects import EFFECT, Effects, inbox_of, parked_of
 from .making import CLIFTON, DISCLOSED, KIT, P1, P2, P3, SADDAR, WITHDRAWN, came
+
+
+class Ages:
+    """The retentions that settings give unless they are told others, in days."""
+
+    outbox_retention_days = 28
+    topic_retention_days = 7
+    inbox_retention_days = 60
 
 
 async def test_an_event_that_comes_twice_takes_effect_once(inbox: Inbox, effects: Effects) -> None:
@@ -31,6 +44,17 @@ async def test_unseen_filters_what_comes_twice_within_a_batch(worker: Database) 
         assert await unseen(session, [event, other, event]) == [event, other]
         assert await unseen(session, [other, event]) == []
         assert await unseen(session, []) == []
+
+
+async def test_what_came_from_a_clock_that_ran_ahead_is_remembered_from_its_own_time_on(worker: Database) -> None:
+    now = datetime.now(UTC)
+    ahead = replace(came(P1), time=now + timedelta(days=10))
+    async with worker.transaction([SADDAR]) as session:
+        await unseen(session, [ahead, came(P1)])
+    for days, left in ((61, 1), (71, 0)):
+        async with worker.transaction(()) as session:
+            await prune(session, Ages(), now + timedelta(days=days))
+            assert await session.scalar(select(func.count()).select_from(inbox_rows)) == left
 
 
 async def test_the_effect_and_the_note_of_its_arrival_are_one_transaction(worker: Database, effects: Effects) -> None:

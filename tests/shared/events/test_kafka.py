@@ -16,9 +16,9 @@ from confluent_kafka.admin import AdminClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.db import Database
+from amanat.groups import set_back
 from amanat.inbox import Inbox
 from amanat.kafka import Consumer, Received, Stalled, make_producer
-from amanat.outbox_commands import group_of, reset
 from amanat.relay import Relay
 from amanat_local.postgres import Postgres
 
@@ -210,15 +210,10 @@ async def test_a_groups_offsets_are_reset_to_the_earliest(kafka: Kafka, topic: s
     keeper = LibrdkafkaConsumer({"bootstrap.servers": kafka.kafka_bootstrap, "group.id": group})
     keeper.commit(offsets=partitions, asynchronous=False)
     admin = AdminClient({"bootstrap.servers": kafka.kafka_bootstrap})
-    await asyncio.to_thread(reset, admin, topic, group)
+    await asyncio.to_thread(set_back, admin, {group: [topic]})
     committed = await asyncio.to_thread(keeper.committed, partitions, 10)
     keeper.close()
     assert [partition.offset for partition in committed] == [0, 0, 0, 0]
-
-
-def test_an_agency_reads_its_disclosures_and_the_gate_all_facts() -> None:
-    assert group_of("disclosures.legal-aid") == "legal-aid"
-    assert group_of("facts.police-link") == "intake"
 
 
 async def test_lag_without_progress_ends_the_process(kafka: Kafka, topic: str, group: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -28,6 +28,7 @@ TOPIC = "disclosures.police-link"
 @dataclass(frozen=True)
 class Ages:
     outbox_retention_days: int = 28
+    topic_retention_days: int = 7
     inbox_retention_days: int = 60
 
 
@@ -37,9 +38,9 @@ async def unpublished(database: Database) -> list[str]:
         return list(await session.scalars(found.order_by(rows.c.id)))
 
 
-async def publish_all(database: Database) -> None:
+async def publish_all(database: Database, at: datetime = NOW) -> None:
     async with database.transaction(()) as session:
-        await session.execute(update(rows).where(rows.c.cancelled_at.is_(None)).values(published_at=NOW))
+        await session.execute(update(rows).where(rows.c.cancelled_at.is_(None)).values(published_at=at))
 
 
 async def test_a_rolled_back_fact_leaves_no_event(worker: Database) -> None:
@@ -245,12 +246,24 @@ async def test_a_replay_of_one_topic_leaves_the_others(worker: Database) -> None
         assert await outbox.replay(session, "disclosures.forensics") == 1
 
 
+@pytest.mark.parametrize(("days", "left"), [(0, 1), (13, 1), (15, 0)])
+async def test_what_was_published_late_stays_as_long_as_a_broker_may_lose_it(
+    worker: Database, days: int, left: int
+) -> None:
+    async with worker.transaction([SADDAR]) as session:
+        await say(session, TOPIC, kit(P1), now=NOW - timedelta(days=90))
+    await publish_all(worker, NOW - timedelta(days=days))
+    async with worker.transaction([SADDAR]) as session:
+        await outbox.prune(session, Ages(), NOW)
+        assert await session.scalar(select(func.count()).select_from(rows)) == left
+
+
 async def test_pruning_keeps_what_is_young_and_what_was_never_published(worker: Database, cluster: Postgres) -> None:
     old = NOW - timedelta(days=29)
     async with worker.transaction([SADDAR]) as session:
         await say(session, TOPIC, kit(P1), now=old)
         await say(session, TOPIC, kit(P2), now=NOW)
-    await publish_all(worker)
+    await publish_all(worker, old)
     async with worker.transaction([SADDAR]) as session:
         await say(session, TOPIC, kit(P1, 2), now=old)
         for age in (59, 61):

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import parked
 from amanat.db import Database
-from amanat.facts import BadFact
+from amanat.facts import BadFact, StaleFact
 from amanat.inbox import Inbox
 from amanat.received import Received
 from amanat.tables import parked as parked_rows
@@ -120,6 +120,28 @@ async def test_what_nobody_signed_waits_for_an_operator_even_under_a_type_that_i
         await parked.request_retry(session, P1)
     await parked.attend(worker, inbox)
     assert tried == [P1]
+
+
+@pytest.mark.parametrize(("error", "given_up"), [(BadFact, True), (StaleFact, True), (Poison, False)])
+async def test_only_what_is_unsigned_or_too_old_can_be_given_up_and_what_follows_goes_on(
+    worker: Database, effects: Effects, error: type[Exception], given_up: bool
+) -> None:
+    async def handle(session: AsyncSession, events: Sequence[Received]) -> None:
+        if any(event.body == b"wrong" for event in events):
+            raise error
+        await effects.handle(session, events)
+
+    inbox = inbox_of(worker, handle)
+    wrong = came(P1, body=b"wrong")
+    await inbox.process([wrong, *numbered(P1, "2")])
+    async with worker.transaction(()) as session:
+        assert await parked.discard(session, wrong.event_id) is given_up
+    async with worker.transaction(()) as session:
+        assert not await parked.discard(session, wrong.event_id), "there is nothing left to give up"
+    assert (await parked.retry(worker, inbox, ON_P1)).remaining == (0 if given_up else 2)
+    assert effects.of(P1) == (["2"] if given_up else [])
+    await inbox.process([wrong])
+    assert len(await parked_of(worker)) == (0 if given_up else 2)
 
 
 async def test_redelivery_of_what_was_parked_parks_nothing_twice(worker: Database, inbox: Inbox) -> None:

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaException
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import AdminClient
 
+from amanat.categories import Agency
+from amanat.cli import kafka_admin
+from amanat.groups import NotSetBack, set_back, topics_of
 from amanat.kafka import make_producer
-from amanat.outbox_commands import reset
 from amanat_local.kafka import KafkaServer
 from amanat_local.kept import Kept
 
@@ -128,12 +131,31 @@ async def test_a_group_is_reset_once_its_members_sessions_have_ended(
     await published(producer, outgoing(TOPIC, P1, b"again"))
     async with Group(agency, TOPIC, "police-link") as first:
         await until(lambda: b"again" in first.bodies(P1))
-    await asyncio.to_thread(reset, server.administer(), TOPIC, "police-link")
+    administrator = server.administer()  # held: its answers die with it
+    await asyncio.to_thread(set_back, administrator, {"police-link": [TOPIC]})
     async with Group(agency, TOPIC, "police-link") as second:
         await until(lambda: b"again" in second.bodies(P1))
-        with pytest.raises(KafkaException):
-            await asyncio.to_thread(reset, server.administer(), TOPIC, "police-link", wait_s=1)
+        both = {"forensics": ["disclosures.forensics"], "police-link": [TOPIC]}
+        with pytest.raises(NotSetBack, match="the worker of police-link must be stopped first"):
+            await asyncio.to_thread(set_back, administrator, both, wait_s=1)
+    lost = {"forensics": ["disclosures.forensics", "disclosures.nobody"]}
+    with pytest.raises(NotSetBack, match=r"no topic disclosures\.nobody"):
+        await asyncio.to_thread(set_back, administrator, lost, wait_s=1)
+    listed = administrator.list_consumer_group_offsets([ConsumerGroupTopicPartitions("forensics")])
+    found = await asyncio.to_thread(listed["forensics"].result, 20)
+    assert found.topic_partitions == [], "what could not be set back altogether was not at all"
     await producer.stop()
+
+
+async def test_a_services_own_user_sets_its_own_groups_back_and_nobody_elses(
+    server: KafkaServer, gate: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bootstrap", "security", "user", "password"):
+        monkeypatch.setenv(f"AMANAT_KAFKA_{name.upper()}", getattr(gate, f"kafka_{name}"))
+    as_gate = AdminClient(kafka_admin())
+    await asyncio.to_thread(set_back, as_gate, topics_of(Agency.INTAKE))
+    with pytest.raises(NotSetBack, match="AUTHORIZATION_FAILED"):
+        await asyncio.to_thread(set_back, as_gate, topics_of(Agency.FORENSICS))
 
 
 async def test_a_topic_that_is_forbidden_fails_in_time_and_the_allowed_one_goes_on(agency: Kafka) -> None:

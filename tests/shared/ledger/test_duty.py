@@ -14,8 +14,9 @@ from amanat.at_rest import AtRest
 from amanat.categories import Agency
 from amanat.contracts.disclosures import CategoryWithdrawn, KitAnnounced, ReferralOpened
 from amanat.directory import Directory
+from amanat.groups import topics_of
 from amanat.ledger_duty import LedgerDuty, NoLedgerKey
-from amanat.settings import LedgerSettings
+from amanat.settings import KafkaSettings, LedgerSettings
 from amanat_local.keys import Keys
 
 from .world import World
@@ -45,6 +46,14 @@ async def test_an_event_of_the_gates_on_a_ledgers_topic_has_no_effect_and_is_an_
             assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0
         alarms = (await session.execute(text("SELECT origin, kind FROM ledger_alarms"))).all()
     assert [tuple(row) for row in alarms] == [("amanat.local/forensics", "bad_checkpoint")]
+
+
+async def test_it_reads_as_the_group_that_an_operators_command_sets_back(world: World, agency_keys: Keys) -> None:
+    ledger = duty(world, agency_keys)
+    [(_, _), (group, topics)] = topics_of(Agency.POLICE_LINK).items()
+    assert topics == sorted(ledger.topics)
+    tasks = ledger.tasks(KafkaSettings(kafka_bootstrap="127.0.0.1:1", kafka_security="plaintext"))
+    assert f"consumer {group}" in {task.name for task in tasks}
 
 
 async def test_an_entry_that_a_foreign_transaction_keeps_from_the_tree_is_an_alarm_until_it_is_in(

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, true
+from sqlalchemy.exc import DBAPIError
 
 from amanat import merkle
 from amanat.contracts.checkpoints import LONGEST, CheckpointCosigned, CheckpointPublished
@@ -62,6 +63,28 @@ async def test_a_witness_keeps_what_it_saw_before_it_cosigns(world: World) -> No
     async with world[FORENSICS].database.transaction(()) as session:
         assert (await session.execute(select(witnessed))).one().size == 3
     assert [row.type for row in await world[FORENSICS].sent()] == ["pk.amanat.checkpoint-cosigned.v1"]
+
+
+@pytest.mark.parametrize("table", ["witnessed", "witness_states"])
+async def test_a_witness_that_could_not_keep_what_it_saw_says_no_cosignature(world: World, table: str) -> None:
+    """The database refuses at the commit itself, after all was said that is said in that transaction."""
+    await world[POLICE].append(3)
+    await world.tick(POLICE, deliver=False)
+    [published] = await world[POLICE].sent()
+    forensics = world[FORENSICS]
+    forensics.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'full'; END$$",
+        f"CREATE CONSTRAINT TRIGGER refusing AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    try:
+        with pytest.raises(DBAPIError, match="full"):
+            await world.tell([FORENSICS], published)
+        assert await forensics.sent() == []
+    finally:
+        forensics.sql("DROP FUNCTION refuse() CASCADE")
+    await world.tell([FORENSICS], published)
+    assert [row.type for row in await forensics.sent()] == ["pk.amanat.checkpoint-cosigned.v1"]
 
 
 TAMPERINGS = {
@@ -182,24 +205,6 @@ async def test_a_fork_stops_cosigning_until_an_operator_says_why(world: World) -
     assert await _cosigned(world, 60) == {FORENSICS}
     assert await world[FORENSICS].alarms() == []
     assert [kind for kind, _ in await world[LEGAL].alarms()][:1] == ["fork"]
-
-
-async def test_silence_is_an_alarm_and_ends_with_the_next_checkpoint(world: World) -> None:
-    await _history(world)
-    world.now += timedelta(seconds=2.4 * EVERY_S)
-    await world[FORENSICS].watch(world.now)
-    assert await world[FORENSICS].alarms() == []
-    world.now += timedelta(seconds=0.2 * EVERY_S)
-    await world[FORENSICS].watch(world.now)
-    await world[FORENSICS].watch(world.now)
-    silent = [("silence", LEGAL), ("silence", POLICE), ("uncosigned", FORENSICS)]
-    assert await world[FORENSICS].alarms() == silent
-    await world.tick(POLICE)
-    assert await world[FORENSICS].alarms() == [silent[0], silent[2]]
-    await world.tick(FORENSICS)
-    await world[FORENSICS].watch(world.now)
-    assert await world[FORENSICS].alarms() == [silent[0]]
-    assert await _cosigned(world, 50) == set(OTHERS)
 
 
 @pytest.mark.parametrize("missing", ["the proof", "a checkpoint in between"])

@@ -30,6 +30,7 @@ from amanat.consent import own
 from amanat.contracts.forensics import KitReported
 from amanat.contracts.records import CustodyHalf, LaboratoryReport
 from amanat.custody import NewHalf, attested, canonical_sha256
+from amanat.db import AnyRow
 from amanat.errors import NotFound
 from amanat.principal import Principal
 from forensics import repository
@@ -37,8 +38,10 @@ from forensics.errors import KitNotAccepted
 from forensics.models import parcels
 from forensics.schemas import NewReport
 
-TABLE, COLUMN = "parcels", "sealed"
-PARCELS = ledger.Source(parcels, ("tenant", "id", "barcode", "recorded_at", "recorded_by"), sealed=(COLUMN,))
+COLUMN = "sealed"
+PARCELS = ledger.Source(
+    parcels, ("tenant", "id", "barcode", "recorded_at", "recorded_by"), sealed=(COLUMN,), bound=("tenant", "barcode")
+)
 REPORTED = "reported"
 _UNMATCHED = Counter("amanat_unmatched_parcels_total", "Parcels received that no known kit explains", ["organisation"])
 _log = structlog.get_logger(__name__)
@@ -88,7 +91,7 @@ async def received(
     row = await repository.find_parcel(session, own(principal), record_id)
     if row is None:
         return None
-    kept = _open_parcel(instruments, row.id, row.sealed)
+    kept = _open_parcel(instruments, row)
     return HalfRecorded(barcode=barcode, half=half, attestation=record_id, sha256=canonical_sha256(kept))
 
 
@@ -105,7 +108,7 @@ async def match_parcels(
         locked = await repository.lock_referral(session, access, repository.of_code(referral))
         if locked is None:
             raise LookupError("a kit of a referral that is not here")
-        kept = _open_parcel(instruments, parcel.id, parcel.sealed)
+        kept = _open_parcel(instruments, parcel)
         token_id = (kept.attestation.token_id if kept.attestation else None) or ""
         await keep_half(
             session, By(access, parcel.recorded_by, token_id), locked, barcode, "receipt", kept,
@@ -154,7 +157,8 @@ async def kit_reported(session: AsyncSession, principal: Principal, barcode: str
 
 async def _accepted(session: AsyncSession, by: By, referral: str, barcode: str, instruments: Instruments) -> bool:
     receipts = await repository.own_of(session, by.access, referral, [KINDS["receipt"]])
-    of_kit = [fields for row in receipts if (fields := open_own(instruments, row.id, row.sealed))["barcode"] == barcode]
+    opened = [open_own(instruments, row, by.access.organisation, referral) for row in receipts]
+    of_kit = [fields for fields in opened if fields["barcode"] == barcode]
     return bool(of_kit) and of_kit[-1].get("accepted") is True
 
 
@@ -167,7 +171,7 @@ async def _keep_parcel(
         "tenant": tenant,
         "id": parcel_id,
         "barcode": barcode,
-        "sealed": instruments.at_rest.seal(plaintext, table=TABLE, row=str(parcel_id), column=COLUMN),
+        "sealed": instruments.at_rest.seal(plaintext, **PARCELS.at(COLUMN, parcel_id, tenant, barcode)),
         "recorded_at": now,
         "recorded_by": by.subject,
     }
@@ -179,8 +183,9 @@ async def _keep_parcel(
     return parcel_id
 
 
-def _open_parcel(instruments: Instruments, parcel_id: UUID, sealed: bytes) -> CustodyHalf:
-    opened = instruments.at_rest.open(sealed, table=TABLE, row=str(parcel_id), column=COLUMN)
+def _open_parcel(instruments: Instruments, parcel: AnyRow) -> CustodyHalf:
+    place = PARCELS.at(COLUMN, parcel.id, parcel.tenant, parcel.barcode)
+    opened = instruments.at_rest.open(parcel.sealed, **place)
     return half_of(json.loads(opened))
 
 

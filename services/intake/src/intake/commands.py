@@ -10,11 +10,12 @@ from uuid import UUID
 
 import typer
 
-from amanat.categories import OUTSIDE
+from amanat.categories import OUTSIDE, Agency
 from amanat.cli import settings_of
 from amanat.consent import own
 from amanat.db import Database
 from amanat.kek import FileKekPrivate, FileKekPublic
+from amanat.outbox_commands import read_again
 from intake.errors import GateClosed
 from intake.service import reopening, restoring, rotation
 from intake.service.gatekeeper import GateItself
@@ -59,7 +60,11 @@ def _gate() -> None:
 
 @gate.command()
 def restored() -> None:
-    """Say, before the gate is started on it, that its database was restored: it leases nothing until it is reopened."""
+    """Say, before the gate is started on it, that its database was restored.
+
+    It leases nothing until it is reopened, and takes again all that agencies reported since the backup: what the
+    database knows already has no effect twice. Where only the first was done, run it again.
+    """
 
     async def close(database: Database, instruments: Instruments) -> UUID:
         async with database.transaction(()) as session:
@@ -68,9 +73,12 @@ def restored() -> None:
     try:
         request = _run(_settings(), close)
     except restoring.AlreadyClosed:
-        _stop("the gate is closed already, and the agencies have been asked; see `amanat gate status`")
-    typer.echo(f"the gate is closed; every agency is asked for its tombstones (request {request})")
-    typer.echo("when all have answered (`amanat gate status`): `amanat gate reopen`")
+        typer.echo("the gate is closed already, and the agencies have been asked (`amanat gate status`)")
+    else:
+        typer.echo(f"the gate is closed; every agency is asked for its tombstones (request {request})")
+    # Behind the closing, which needs nothing but the database: whatever follows, no withdrawn key is leased.
+    read_again(Agency.INTAKE)
+    typer.echo("start the gate; when all have answered (`amanat gate status`): `amanat gate reopen`")
 
 
 @gate.command()

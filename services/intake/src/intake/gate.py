@@ -70,7 +70,7 @@ async def run(settings: GateSettings) -> None:
     )  # fmt: skip
     inbox = Inbox(
         database,
-        handlers(opener, gate, instruments, _now),
+        handlers(opener, gate, instruments, _now, remembers=timedelta(days=settings.inbox_retention_days)),
         never_park=NEVER_PARK,
         tenants_of=lambda _: None,
         hold=holding(opener),

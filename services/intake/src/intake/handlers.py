@@ -1,7 +1,7 @@
 """What the gate does with each fact: open it, check it, apply it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +12,7 @@ from amanat.contracts.base import FACTS, Fact, SealedFact
 from amanat.contracts.custody import KitReceived, KitReleased
 from amanat.contracts.looks import LooksReported
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
-from amanat.facts import BadFact, FactOpener
+from amanat.facts import BadFact, FactOpener, StaleFact
 from amanat.inbox import Handler, Hold
 from amanat.received import Received
 from intake.service import facts
@@ -21,16 +21,32 @@ from intake.service.instruments import Instruments
 TOPICS = {f"facts.{agency}": agency for agency in (Agency.POLICE_LINK, Agency.FORENSICS, Agency.LEGAL_AID)}
 TAKEN = (*facts.EFFECTS, KitReleased, KitReceived, TombstoneConfirmed, TombstonesReported, LooksReported)
 NEVER_PARK = frozenset({TombstoneConfirmed.type, TombstonesReported.type, LooksReported.type})
+"""What may come any number of times: confirmations and looks are known by themselves, and a withdrawal taken twice is
+one withdrawal."""
+MARGIN = timedelta(days=1)
+"""Between forgetting and refusing: no fact falls into both."""
 
 
 def handlers(
-    opener: FactOpener, gate: Access, instruments: Instruments, now: Callable[[], datetime]
+    opener: FactOpener, gate: Access, instruments: Instruments, now: Callable[[], datetime], *, remembers: timedelta
 ) -> Mapping[str, Handler]:
-    """One handler for every fact that the gate takes, by type; any other type is parked."""
+    """One handler for every fact that the gate takes, by type; any other type is parked.
+
+    `remembers` is how long the inbox knows what came: a fact that was older when it came, and would change something if
+    it came twice, is parked as StaleFact, and taken when an operator has it tried again as that.
+    """
+
+    def is_stale(event: Received) -> bool:
+        if event.type in NEVER_PARK or event.parked_for == StaleFact.__name__:
+            return False
+        return (event.parked_at or now()) - event.time > remembers - MARGIN
 
     async def take(session: AsyncSession, events: Sequence[Received]) -> None:
         for event in events:
-            await facts.take(session, gate, TOPICS[event.topic], _opened(opener, event), now(), instruments)
+            fact = _opened(opener, event)
+            if is_stale(event):
+                raise StaleFact
+            await facts.take(session, gate, TOPICS[event.topic], fact, now(), instruments)
 
     return {fact.type: take for fact in FACTS.values() if fact in TAKEN}
 

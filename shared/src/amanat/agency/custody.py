@@ -112,7 +112,7 @@ async def half_recorded(
     row = await repository.own_record(session, own(principal), record_id)
     if row is None:
         return None
-    kept = half_of(open_own(instruments, row.id, row.sealed))
+    kept = half_of(open_own(instruments, row, principal.organisation, row.referral))
     return HalfRecorded(barcode=barcode, half=half, attestation=record_id, sha256=canonical_sha256(kept))
 
 

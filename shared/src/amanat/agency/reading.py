@@ -26,14 +26,22 @@ from amanat.contracts.disclosures import DisclosedRecords
 from amanat.db import AnyRow
 from amanat.errors import GateUnavailable, NotFound
 from amanat.lease_wire import GateAway, Lease
+from amanat.ledger import Source
 from amanat.looks import fetch, look
 from amanat.principal import Principal
 from amanat.sealing import associated_data, open_sealed
+from amanat.tables import own_records
 
 OLDEST_S = 1.0
 """An answer whose fetching statement began longer ago is not given: a tombstone may have come since."""
 TRIES = 4
-OWN_TABLE, OWN_COLUMN = "own_records", "sealed"
+OWN_COLUMN = "sealed"
+OWN_RECORDS = Source(
+    own_records,
+    ("tenant", "id", "referral", "kind", "recorded_at", "recorded_by", "seq"),
+    sealed=(OWN_COLUMN,),
+    bound=("tenant", "referral"),
+)
 
 Unchanged = Callable[[str], bool]
 """Whether the client says that it has the answer of this ETag already."""
@@ -137,7 +145,7 @@ async def _look(
         raise NotFound
     # A category that came in only after it was named in the look is left for the next look.
     shown = [row for row in rows if row.part != repository.PART or Category(row.category) in named]
-    opened = _open(instruments, asked, rows[0], shown, lease)
+    opened = _open(instruments, asked, rows[0], shown, lease, principal.organisation)
     body = _body(asked, opened).model_dump_json().encode()
 
     def good() -> bool:
@@ -147,7 +155,9 @@ async def _look(
     return Answer(opened.etag, body, good)
 
 
-def _open(instruments: Instruments, asked: _Asked, row: AnyRow, shown: Sequence[AnyRow], lease: Lease) -> _Opened:
+def _open(
+    instruments: Instruments, asked: _Asked, row: AnyRow, shown: Sequence[AnyRow], lease: Lease, organisation: str
+) -> _Opened:
     disclosed = [each for each in shown if each.part == repository.PART]
     recorded = sorted((each for each in shown if each.part == repository.OWN), key=lambda each: int(each.seq))
     return _Opened(
@@ -161,7 +171,7 @@ def _open(instruments: Instruments, asked: _Asked, row: AnyRow, shown: Sequence[
                 record=each.kind,
                 record_id=each.id,
                 recorded_at=each.at,
-                fields=open_own(instruments, each.id, each.sealed),
+                fields=open_own(instruments, each, organisation, row.code),
             )
             for each in recorded
         ),
@@ -185,9 +195,10 @@ def _disclosed(code: str, row: AnyRow, lease: Lease) -> tuple[Entry, ...]:
     )
 
 
-def open_own(instruments: Instruments, record_id: object, sealed: bytes) -> dict[str, Any]:
-    """The fields of a record of the organisation's own. Raises amanat.sealing.Unopenable."""
-    opened = instruments.at_rest.open(sealed, table=OWN_TABLE, row=str(record_id), column=OWN_COLUMN)
+def open_own(instruments: Instruments, row: AnyRow, organisation: str, referral: str) -> dict[str, Any]:
+    """The fields of a record of this organisation's own on this referral. Raises amanat.sealing.Unopenable, for one
+    that is another's as well, wherever it stands now."""
+    opened = instruments.at_rest.open(row.sealed, **OWN_RECORDS.at(OWN_COLUMN, row.id, organisation, referral))
     fields: dict[str, Any] = json.loads(opened)
     return fields
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat import ledger, outbox
 from amanat.agency import repository
 from amanat.agency.instruments import Instruments
-from amanat.agency.reading import OWN_COLUMN, OWN_TABLE
+from amanat.agency.reading import OWN_COLUMN, OWN_RECORDS
 from amanat.agency.schemas import Reported
 from amanat.consent import Access, own
 from amanat.contracts.base import Fact
@@ -26,13 +26,7 @@ from amanat.contracts.records import Record
 from amanat.db import AnyRow
 from amanat.errors import Conflict, NotFound
 from amanat.principal import Principal
-from amanat.tables import own_records
 
-OWN_RECORDS = ledger.Source(
-    own_records,
-    ("tenant", "id", "referral", "kind", "recorded_at", "recorded_by", "seq"),
-    sealed=(OWN_COLUMN,),
-)
 SENT = "sent"
 """A referral's state when it has arrived and nobody here has acted on it."""
 
@@ -125,7 +119,7 @@ async def keep(
     record_id = record_id or instruments.new_id()
     tenant, code, seq = by.access.organisation, str(referral.code), int(referral.next_seq)
     plaintext = json.dumps(fields).encode()
-    sealed = instruments.at_rest.seal(plaintext, table=OWN_TABLE, row=str(record_id), column=OWN_COLUMN)
+    sealed = instruments.at_rest.seal(plaintext, **OWN_RECORDS.at(OWN_COLUMN, record_id, tenant, code))
     await repository.advance(session, by.access, code, {} if becomes is None else {"state": becomes})
     row = {
         "tenant": tenant,

@@ -258,7 +258,5 @@ async def own_of(session: AsyncSession, access: Access, code: str, kinds: Collec
 
 async def own_record(session: AsyncSession, access: Access, record_id: UUID) -> AnyRow | None:
     """One record of the organisation's own, sealed."""
-    statement = select(own_records.c.id, own_records.c.kind, own_records.c.sealed).where(
-        own_records.c.tenant == access.organisation, own_records.c.id == record_id
-    )
+    statement = select(own_records).where(own_records.c.tenant == access.organisation, own_records.c.id == record_id)
     return (await session.execute(statement)).one_or_none()

@@ -11,7 +11,7 @@ import uvloop
 from amanat import parked, telemetry
 from amanat.agency.handlers import NEVER_PARK, tenant_of
 from amanat.agency.instruments import Instruments
-from amanat.agency.recording import OWN_RECORDS
+from amanat.agency.reading import OWN_RECORDS
 from amanat.agency.settings import WorkerSettings
 from amanat.agency.telling import TELL_S, tell_of_looks
 from amanat.categories import Agency
@@ -27,6 +27,8 @@ from amanat.worker import Every, Task, run_worker
 
 Build = Callable[[Instruments, Callable[[], datetime]], Mapping[str, Handler]]
 More = Callable[[Database, Instruments], Sequence[Task]]
+AUDITED = (LOOKS, OWN_RECORDS)
+"""Rows that every agency's ledger commits to."""
 
 
 def now() -> datetime:
@@ -54,7 +56,7 @@ async def work(
     tenants = [each.id for each in instruments.directory.agencies[agency].organisations]
     ledger = LedgerDuty.of(
         agency, settings, instruments.directory, database, instruments.new_id, now,
-        sources=[LOOKS, OWN_RECORDS, *sources], at_rest=instruments.at_rest, tenants=tenants,
+        sources=[*AUDITED, *sources], at_rest=instruments.at_rest, tenants=tenants,
     )  # fmt: skip
     inbox = Inbox(database, handlers(instruments, now), never_park=NEVER_PARK, tenants_of=tenant_of)
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from pydantic import JsonValue
 from sqlalchemy import Select, Table, select
 
+from amanat import canonical
 from amanat.ledger.entries import Seals, Statement, instant
 from amanat.ledger.parts import WHOLE, Parted
 
 Opened = Mapping[str, bytes | None]
 """Sealed columns in the plain, by name."""
+
+
+class Place(TypedDict):
+    """Where a sealed value stands, as `amanat.at_rest.AtRest` takes it."""
+
+    table: str
+    row: str
+    column: str
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,8 @@ class Source:
     `columns` are committed to as they stand; `sealed` ones as what they hold, so that sealing them anew under another
     key changes nothing. With `parts`, which makes named parts of a row's opened columns, what is sealed is committed to
     part by part (`amanat.ledger.parts`); it raises ValueError for what it cannot part. `hidden` columns tell something
-    of what is sealed, and are committed to with the whole of it.
+    of what is sealed, and are committed to with the whole of it. `bound` columns say whose a row is and of what: what
+    is sealed opens there alone, so that nobody reads it by putting the row under another organisation or case.
     """
 
     table: Table
@@ -33,6 +43,12 @@ class Source:
     sealed: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     parts: Callable[[Mapping[str, Any], Opened], Mapping[str, JsonValue]] | None = None
+    bound: tuple[str, ...] = ("tenant",)
+
+    def at(self, column: str, row_id: UUID, *whose: object) -> Place:
+        """Where a sealed column of a row stands; `whose` are the values of the bound columns, in their order."""
+        named = {"id": str(row_id), **dict(zip(self.bound, map(str, whose), strict=True))}
+        return {"table": self.table.name, "row": canonical.dumps(named).decode(), "column": column}
 
     def name(self, row_id: UUID) -> str:
         """How an entry names a row."""
@@ -67,7 +83,7 @@ class Source:
         opened = {
             name: None
             if row[name] is None
-            else at_rest.open(row[name], table=self.table.name, row=str(row["id"]), column=name)
+            else at_rest.open(row[name], **self.at(name, row["id"], *(row[each] for each in self.bound)))
             for name in self.sealed
         }
         return self.content(row, opened)

@@ -28,6 +28,8 @@ from amanat.tables import cosignatures, ledger_checkpoints, proof_parts, witness
 
 SILENT_AFTER = 2.5
 """Intervals without a checkpoint before it is an alarm."""
+SILENT_AFTER_S = 120.0
+"""And no less than that, however short the interval: a service that is started again is not silent."""
 BEHIND = 0.5
 """Intervals: what was cosigned so long before a ledger's newest checkpoint must have come here before that one did. As
 much as clocks of two services may differ."""
@@ -104,7 +106,7 @@ class Witness:
         if wrong is None:
             changes |= {"size": checkpoint.size, "root": checkpoint.root}
         await session.execute(update(witness_states).where(witness_states.c.origin == origin).values(changes))
-        await alarms.end(session, origin, alarms.SILENCE, now)
+        await alarms.end(session, origin, {alarms.SILENCE, alarms.UNHEARD}, now)
         if wrong is not None or too_early or state.stopped_at is not None:
             return
         # Kept above, in this transaction; the cosignature leaves only after its commit.
@@ -145,7 +147,7 @@ class Witness:
 
         One ledger a transaction: two of them locked at once, in another order than `hear` has, would be a deadlock.
         """
-        long_ago = now - timedelta(seconds=SILENT_AFTER * self.every_s)
+        long_ago = now - timedelta(seconds=max(SILENT_AFTER * self.every_s, SILENT_AFTER_S))
         await self._judge(database, long_ago, since, now)
         if since > long_ago:
             return
@@ -153,7 +155,7 @@ class Witness:
             async with database.transaction(()) as session:
                 state = await alarms.lock(session, origin, now)
                 if state.heard_at < long_ago:
-                    await alarms.add(session, origin, alarms.SILENCE, {}, now)
+                    await alarms.fall_silent(session, state, now)
         async with database.transaction(()) as session:
             await self._ask_who_cosigns(session, long_ago, now)
             await session.execute(delete(proof_parts).where(proof_parts.c.received_at < now - timedelta(days=1)))
@@ -183,7 +185,7 @@ class Witness:
         if first is not None and first < long_ago and self._others() and (last is None or last < long_ago):
             await alarms.add(session, mine, alarms.UNCOSIGNED, {}, now)
         else:
-            await alarms.end(session, mine, alarms.UNCOSIGNED, now)
+            await alarms.end(session, mine, {alarms.UNCOSIGNED}, now)
 
     async def _unjudged(self, database: Database, before: datetime | None) -> Sequence[AnyRow]:
         """Cosigned checkpoints, not judged yet, that would have come here by now, and whether this service saw or

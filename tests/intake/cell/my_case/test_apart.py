@@ -13,6 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 from amanat.errors import NotFound
 from intake.my_case import schemas
 from intake.my_case.repository import claims as repository
+from intake.my_case.service.secret_words import bound_to
 from intake.my_case.service.signing_in import Claim as Proved
 from intake.my_case.service.signing_in import visited
 from intake.my_case.service.taking_back import take_back_from_afar
@@ -56,7 +57,8 @@ async def test_with_the_tenant_join_removed_row_level_security_still_blocks(
         ("main", "UPDATE sign_ins SET at = now()"),
         ("main", "DELETE FROM calls"),
         ("main", "UPDATE afar_withdrawals SET categories = '{}'"),
-        ("gate", "SELECT pin_hash FROM claims"),
+        ("gate", "SELECT ended_at FROM claims"),
+        ("gate", "UPDATE claims SET pin_hash = ''"),
         ("gate", "SELECT code_sealed FROM claims"),
         ("gate", "INSERT INTO claims (id) VALUES (gen_random_uuid())"),
         ("gate", "UPDATE sign_ins SET outcome = 'miss'"),
@@ -75,7 +77,10 @@ async def test_a_claim_that_ended_after_it_was_proved_opens_and_takes_nothing(wo
     case, _ = await world.open_case(consent(POLICE, "identity"))
     claim = await issue(world, case)
     tools, database = tools_of(world), database_of(world)
-    proved = await visited(database, tools.claim_digest(claim.code))
+    digest, now = tools.claim_digest(claim.code), datetime.now(UTC)
+    visit = tools.visits.read(tools.visits.begin(digest, now, bound_to(digest, KARACHI, case)), now)
+    assert visit is not None
+    proved = await visited(database, visit)
     assert isinstance(proved, Proved)
     if ended == "ended":
         await at_desk(world, f"/v1/cases/{case}/claim/ending")

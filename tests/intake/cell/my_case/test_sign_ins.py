@@ -130,7 +130,7 @@ def headers(answer: httpx.Response) -> dict[str, str]:
 
 
 def hidden(page: httpx.Response) -> str:
-    return re.sub(r'name="session" value="[^"]{102}"', "", page.text)
+    return re.sub(r'name="session" value="[^"]{144}"', "", page.text)
 
 
 async def test_every_attempt_writes_the_same(world: World) -> None:

@@ -184,7 +184,7 @@ async def test_a_form_is_no_visit_and_a_visit_of_another_cell_key_is_none(world:
     now = datetime.now(UTC)
     assert visits.read(visits.new_form(now), now) is None
     assert visits.read_form(visits.begin(None, now), now) is None
-    assert len(visits.begin(None, now)) == len(visits.begin(b"d" * 32, now)) == 102
+    assert len(visits.begin(None, now)) == len(visits.begin(b"d" * 32, now, b"of")) == 144
 
 
 async def test_the_harmless_visit_reads_the_article_again_and_takes_nothing_back(world: World) -> None:

@@ -40,7 +40,6 @@ from intake.service.sources import BUNDLES, CONSENT_EVENTS, SOURCES
 
 PURPOSE = "court"
 _SHOWN = [Category(each) for each in sorted(verify.SHOWN)]
-_TABLE = "bundles"
 _CONSENTS = f"{CONSENT_EVENTS.table.name}/"
 # Two threads: at most two bundles are in memory, and the event loop goes on.
 _THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="court")
@@ -204,8 +203,8 @@ async def make(
         "basis": body.basis,
         "with_looks": body.looks,
         "manifest": digest,
-        "sealed": seal(sealed, table=_TABLE, row=str(bundle_id), column="sealed"),
-        "pdf_sealed": None if pdf is None else seal(pdf, table=_TABLE, row=str(bundle_id), column="pdf_sealed"),
+        "sealed": seal(sealed, **BUNDLES.at("sealed", bundle_id, tenant, code)),
+        "pdf_sealed": None if pdf is None else seal(pdf, **BUNDLES.at("pdf_sealed", bundle_id, tenant, code)),
         "at": now,
     }
     return Made(answer, packed, row, sealed)
@@ -265,7 +264,7 @@ async def give(
         under = [each for each in rows if court_file.is_under(each, frame["size"])]
         held = await court.read_rows(session, access, SOURCES, tenant, [each.source for each in under])
         nodes = await court_file.read_proof_nodes(session, under, frame["size"])
-    place = {"table": _TABLE, "row": str(row.id), "column": "pdf_sealed"}
+    place = BUNDLES.at("pdf_sealed", row.id, row.tenant, row.case_code)
     pdf = None if row.pdf_sealed is None else instruments.at_rest.open(row.pdf_sealed, **place)
 
     def assemble() -> bytes:
@@ -285,7 +284,7 @@ async def give(
 
 def _kept(row: Any, instruments: Instruments) -> Mapping[str, Any]:
     kept: Mapping[str, Any] = json.loads(
-        instruments.at_rest.open(row.sealed, table=_TABLE, row=str(row.id), column="sealed")
+        instruments.at_rest.open(row.sealed, **BUNDLES.at("sealed", row.id, row.tenant, row.case_code))
     )
     return kept
 

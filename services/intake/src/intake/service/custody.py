@@ -157,7 +157,7 @@ async def record_half(
         "holder_organisation": holder[1],
         "counterpart_agency": counterpart[0],
         "counterpart_organisation": counterpart[1],
-        "sealed": instruments.at_rest.seal(body.body(), table="custody_halves", row=str(half_id), column="sealed"),
+        "sealed": instruments.at_rest.seal(body.body(), **HALVES.at("sealed", half_id, tenant, barcode)),
         "recorded_at": now,
     }
     entries = [_entry(now, f"kit_{half}", holder, barcode=barcode, counterpart=counterpart[1])]

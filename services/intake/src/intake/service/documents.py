@@ -13,12 +13,12 @@ from amanat.contracts.records.custody import Counterpart
 from intake.changes import Changes, Document
 from intake.repository import cases
 from intake.service.instruments import Instruments
-from intake.service.sources import RECORDS_OF_CASES, line
+from intake.service.sources import HALVES, RECORDS_OF_CASES, line
 
 
 def open_document(row: Row[Any], instruments: Instruments) -> Document:
     """A sealed record, opened."""
-    plaintext = instruments.at_rest.open(row.sealed, table="records", row=str(row.id), column="sealed")
+    plaintext = instruments.at_rest.open(row.sealed, **RECORDS_OF_CASES.at("sealed", row.id, row.tenant, row.case_code))
     return Document(
         record_id=row.id,
         kind=row.kind,
@@ -32,7 +32,7 @@ def open_document(row: Row[Any], instruments: Instruments) -> Document:
 def open_half(row: Row[Any], instruments: Instruments) -> CustodyHalf:
     """A kept half, opened."""
     return CustodyHalf.parse(
-        instruments.at_rest.open(row.sealed, table="custody_halves", row=str(row.id), column="sealed")
+        instruments.at_rest.open(row.sealed, **HALVES.at("sealed", row.id, row.tenant, row.barcode))
     )
 
 
@@ -78,11 +78,11 @@ async def save_document(
         "author_organisation": author[1],
         "referral": referral,
         "categories": sorted(categories_in(record)),
-        "sealed": seal(body, table="records", row=str(record_id), column="sealed"),
+        "sealed": seal(body, **RECORDS_OF_CASES.at("sealed", record_id, tenant, code)),
         "recorded_at": now,
         "corrects": corrects,
         "reason_sealed": (
-            None if why is None else seal(why, table="records", row=str(record_id), column="reason_sealed")
+            None if why is None else seal(why, **RECORDS_OF_CASES.at("reason_sealed", record_id, tenant, code))
         ),
     }
     await cases.add_record(session, row)

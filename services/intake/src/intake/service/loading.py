@@ -132,9 +132,8 @@ async def load_events(
 
 def open_event(row: Row[Any], instruments: Instruments) -> ConsentEvent:
     """A sealed consent event, opened. Raises Unopenable, ValueError."""
-    return _EVENT.validate_json(
-        instruments.at_rest.open(row.sealed, table="consent_events", row=str(row.id), column="sealed")
-    )
+    place = CONSENT_EVENTS.at("sealed", row.id, row.tenant, row.case_code)
+    return _EVENT.validate_json(instruments.at_rest.open(row.sealed, **place))
 
 
 async def load_grants(
@@ -161,7 +160,7 @@ async def save_event(
         "tenant": case.tenant,
         "case_code": case.code,
         "kind": kind,
-        "sealed": instruments.at_rest.seal(body, table="consent_events", row=str(event_id), column="sealed"),
+        "sealed": instruments.at_rest.seal(body, **CONSENT_EVENTS.at("sealed", event_id, case.tenant, case.code)),
         "recorded_at": now,
     }
     await consents.add_event(session, row)

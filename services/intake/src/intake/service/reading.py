@@ -22,6 +22,7 @@ from intake.service.documents import open_half
 from intake.service.instruments import Instruments
 from intake.service.loading import as_referral, load_grants
 from intake.service.referrals import state_of
+from intake.service.sources import HALVES, RECORDS_OF_CASES
 
 PURPOSE = "care"
 
@@ -109,9 +110,10 @@ async def show_case(
 
 
 def _record(row: Row[Any], instruments: Instruments) -> schemas.RecordShown:
-    opened = instruments.at_rest.open(row.sealed, table="records", row=str(row.record_id), column="sealed")
+    whose = (row.record_id, row.tenant, row.code)
+    opened = instruments.at_rest.open(row.sealed, **RECORDS_OF_CASES.at("sealed", *whose))
     reason = (
-        instruments.at_rest.open(row.reason_sealed, table="records", row=str(row.record_id), column="reason_sealed")
+        instruments.at_rest.open(row.reason_sealed, **RECORDS_OF_CASES.at("reason_sealed", *whose))
         if row.reason_sealed is not None
         else None
     )
@@ -148,7 +150,7 @@ async def _kits(
 
 
 def _half(row: Row[Any], instruments: Instruments) -> dict[str, Any]:
-    opened = instruments.at_rest.open(row.sealed, table="custody_halves", row=str(row.id), column="sealed")
+    opened = instruments.at_rest.open(row.sealed, **HALVES.at("sealed", row.id, row.tenant, row.barcode))
     content: Mapping[str, Any] = json.loads(opened)
     return {
         **content,

@@ -20,7 +20,9 @@ from intake.break_glass.models import (
 )
 from intake.changes import Line
 from intake.models import agency_looks, bundles, consent_events, custody_halves, leases, records
+from intake.my_case.models import claims
 
+OF_CASE = ("tenant", "case_code")
 REASON, EVENT, SAFETY = "reason", "event", "safety_reason"
 
 
@@ -65,12 +67,14 @@ RECORDS_OF_CASES = Source(
     sealed=("sealed", "reason_sealed"),
     hidden=("categories",),
     parts=_record_parts,
+    bound=OF_CASE,
 )
 CONSENT_EVENTS = Source(
     consent_events,
     ("tenant", "id", "case_code", "kind", "recorded_at"),
     sealed=("sealed",),
     parts=_consent_parts,
+    bound=OF_CASE,
 )
 HALVES = Source(
     custody_halves,
@@ -79,6 +83,7 @@ HALVES = Source(
         "counterpart_organisation", "recorded_at",
     ),
     sealed=("sealed",),
+    bound=("tenant", "barcode"),
 )  # fmt: skip
 LEASES = Source(leases, ("tenant", "id", "referral", "client", "token_id", "categories", "consent_version", "at"))
 LOOKS_TOLD = Source(
@@ -89,11 +94,13 @@ EMERGENCIES = Source(
     emergencies,
     ("tenant", "id", "case_code", "clinician_cell", *_WHO, "found_by", "opened_at", "open_until", "review_due_at"),
     sealed=("reason_sealed",),
+    bound=OF_CASE,
 )
 EMERGENCY_REVIEWS = Source(
     emergency_reviews,
     ("tenant", "id", "emergency", "clinician_cell", "finding", *_WHO, "reviewed_at"),
     sealed=("note_sealed",),
+    bound=("tenant", "emergency"),
 )
 DISCLOSURES = Source(
     outside_disclosures,
@@ -102,21 +109,37 @@ DISCLOSURES = Source(
         *_WHO, "roles", "asked_at", "lapses_at",
     ),
     sealed=("reference_sealed", "secrecy_sealed"),
+    bound=OF_CASE,
 )  # fmt: skip
 DECISIONS = Source(
     outside_decisions,
     ("tenant", "id", "disclosure", "decision", "consent", *_WHO, "decided_at"),
     sealed=("reason_sealed",),
+    bound=("tenant", "disclosure"),
 )
-ENDINGS = Source(outside_endings, ("tenant", "id", "disclosure", *_WHO, "ended_at"), sealed=("reason_sealed",))
+ENDINGS = Source(
+    outside_endings,
+    ("tenant", "id", "disclosure", *_WHO, "ended_at"),
+    sealed=("reason_sealed",),
+    bound=("tenant", "disclosure"),
+)
+CLAIMS = Source(
+    claims,
+    (
+        "tenant", "id", "case_code", "digest", "language", "pin_hash", "duress_hash", "code_word_hash", "issued_at",
+    ),
+)  # fmt: skip
+"""Of whose page, by which code, PINs and word. The code itself is of no use to an audit, and when a claim ended is an
+entry of its own."""
 BREAK_GLASS = (EMERGENCIES, EMERGENCY_REVIEWS, DISCLOSURES, DECISIONS, ENDINGS)
 BUNDLES = Source(
     bundles,
     ("tenant", "id", "case_code", "asked_by", "client", "token_id", "basis", "with_looks", "manifest", "at"),
     sealed=("sealed",),
     parts=lambda _row, _opened: {},
+    bound=OF_CASE,
 )
-SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD, BUNDLES, *BREAK_GLASS)
+SOURCES = (RECORDS_OF_CASES, CONSENT_EVENTS, HALVES, LEASES, LOOKS, LOOKS_TOLD, BUNDLES, CLAIMS, *BREAK_GLASS)
 """What an audit of this service reads again."""
 
 

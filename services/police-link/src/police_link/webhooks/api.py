@@ -13,7 +13,8 @@ from amanat.headers import IdempotencyKey
 from amanat.pages import link_header
 from amanat.principal import Principal
 from amanat.problems import problems
-from police_link.webhooks import schemas, service
+from police_link.webhooks import schemas
+from police_link.webhooks.service import subscriptions
 
 PATH = "/v1/subscriptions"
 router = APIRouter(tags=["webhooks"])
@@ -34,13 +35,13 @@ async def create_subscription(
     allow_private: bool = request.app.state.settings.webhook_allow_private
 
     async def effect(session: AsyncSession) -> Created[schemas.SubscriptionCreated]:
-        made = await service.subscribe(
+        made = await subscriptions.subscribe(
             session, principal, body, desk.now, desk.instruments, allow_private=allow_private
         )
         return Created(f"{PATH}/{made.subscription}", made)
 
     async def rebuild(session: AsyncSession, location: str) -> schemas.SubscriptionCreated:
-        return await service.created(session, principal, UUID(location.rsplit("/", 1)[-1]), desk.instruments)
+        return await subscriptions.created(session, principal, UUID(location.rsplit("/", 1)[-1]), desk.instruments)
 
     return await create(request, desk.database, desk.instruments.macs, principal, key, effect, rebuild)
 
@@ -55,7 +56,7 @@ async def list_subscriptions(
     limit: PageSize = DEFAULT_LIMIT,
 ) -> schemas.SubscriptionsListed:
     """List the organisation's subscriptions, oldest first."""
-    found = await service.listed(session, principal, PATH, cursor, limit, desk.cursors, desk.instruments)
+    found = await subscriptions.listed(session, principal, PATH, cursor, limit, desk.cursors, desk.instruments)
     response.headers.update(link_header(PATH, cursor=found.next, limit=limit))
     return found
 
@@ -65,13 +66,13 @@ async def read_subscription(
     subscription: UUID, principal: System, session: Transaction, desk: AtDesk
 ) -> schemas.SubscriptionShown:
     """Read a subscription: its state, and how its endpoint fares."""
-    return await service.show(session, principal, subscription, desk.instruments)
+    return await subscriptions.show(session, principal, subscription, desk.instruments)
 
 
 @router.delete(PATH + "/{subscription}", status_code=204, responses=problems(404))
 async def delete_subscription(subscription: UUID, principal: System, session: Transaction) -> None:
     """Remove a subscription; what is queued for it is not sent."""
-    await service.remove(session, principal, subscription)
+    await subscriptions.remove(session, principal, subscription)
 
 
 @router.post(
@@ -84,4 +85,4 @@ async def replay_subscription(
     subscription: UUID, body: schemas.NewReplay, principal: System, session: Transaction, desk: AtDesk
 ) -> schemas.ReplayBegun:
     """Resume a paused subscription, and have events sent again under their own webhook-id."""
-    return await service.replay(session, principal, subscription, body, desk.now)
+    return await subscriptions.replay(session, principal, subscription, body, desk.now)

@@ -16,9 +16,10 @@ from prometheus_client import Counter, Gauge, Histogram
 from amanat.agency.instruments import Instruments
 from amanat.db import AnyRow, Database
 from amanat.worker import Every
-from police_link.webhooks import messages, queueing
+from police_link.webhooks import messages
 from police_link.webhooks.attempt import Calls, Outcome, attempt
-from police_link.webhooks.service import open_endpoint
+from police_link.webhooks.service import queueing
+from police_link.webhooks.service.subscriptions import open_endpoint
 
 POLL_S = 0.25
 IN_FLIGHT = 24
@@ -124,7 +125,11 @@ class Deliveries:
 
     async def _attempt(self, claimed: AnyRow) -> Outcome:
         endpoint = open_endpoint(
-            self._instruments.at_rest, claimed.subscription_id, claimed.url_sealed, claimed.secret_sealed
+            self._instruments.at_rest,
+            claimed.tenant,
+            claimed.subscription_id,
+            claimed.url_sealed,
+            claimed.secret_sealed,
         )
         challenge = None
         if claimed.type == messages.HANDSHAKE:

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from amanat.contracts.values import Moment
 from police_link.webhooks.addresses import MAX_URL
 
 State = Literal["pending", "active", "paused", "failed"]
@@ -29,7 +30,7 @@ class NewSubscription(_Body):
 class NewReplay(_Body):
     """Send again."""
 
-    since: AwareDatetime | None = Field(
+    since: Moment | None = Field(
         default=None,
         description="what was queued since then is sent again delivered or given up or not; without it only what waits",
     )

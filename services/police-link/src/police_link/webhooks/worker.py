@@ -11,7 +11,7 @@ from amanat.db import Database
 from amanat.worker import Every, Task
 from police_link.webhooks.connection import Caller
 from police_link.webhooks.delivery import Deliveries, Rules
-from police_link.webhooks.queueing import arrived, disclosed, withdrawn
+from police_link.webhooks.service.queueing import arrived, disclosed, withdrawn
 from police_link.webhooks.settings import WebhookSettings
 
 UPKEEP_S = 30.0

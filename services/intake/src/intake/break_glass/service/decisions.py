@@ -54,7 +54,9 @@ async def approve(
             recipient=recipient,
             categories=frozenset(Category(each) for each in row.categories),
             basis=row.basis,
-            basis_reference=opened(row.reference_sealed, DISCLOSURES, row.id, "reference_sealed", instruments),
+            basis_reference=opened(
+                row.reference_sealed, DISCLOSURES.at("reference_sealed", row.id, case.tenant, code), instruments
+            ),
             expires_at=row.expires_at,
         )
         changes = Changes()
@@ -111,7 +113,9 @@ def decision_row(
         "disclosure": asked_for.id,
         "decision": decision,
         "consent": consent,
-        "reason_sealed": sealed(reason, DECISIONS, decision_id, "reason_sealed", instruments),
+        "reason_sealed": sealed(
+            reason, DECISIONS.at("reason_sealed", decision_id, asked_for.tenant, asked_for.id), instruments
+        ),
         "subject": None if principal is None else principal.subject,
         "client": None if principal is None else principal.client,
         "token_id": None if principal is None else principal.token_id,

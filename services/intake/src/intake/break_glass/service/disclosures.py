@@ -13,7 +13,7 @@ from amanat.categories import Agency, Category, may_reach
 from amanat.consent import own
 from amanat.db import AnyRow
 from amanat.errors import FieldError, InvalidInput, NotFound
-from amanat.ledger import Source
+from amanat.ledger.sources import Place
 from amanat.principal import Principal
 from intake.break_glass import schemas
 from intake.break_glass.errors import CannotAsk
@@ -49,6 +49,7 @@ async def ask(
     check_recipient(body.recipient, "/recipient", case.tenant, instruments)
     _check_terms(body, now, instruments)
     disclosure_id, reference = instruments.new_id(), body.reference.encode()
+    whose = (disclosure_id, case.tenant, code)
     secrecy = None if body.secrecy is None else body.secrecy.reference.encode()
     row = {
         "id": disclosure_id,
@@ -58,9 +59,9 @@ async def ask(
         "organisation": body.recipient.organisation,
         "categories": sorted({category.value for category in body.categories}),
         "basis": body.basis,
-        "reference_sealed": sealed(reference, DISCLOSURES, disclosure_id, "reference_sealed", instruments),
+        "reference_sealed": sealed(reference, DISCLOSURES.at("reference_sealed", *whose), instruments),
         "expires_at": body.expires_at,
-        "secrecy_sealed": sealed(secrecy, DISCLOSURES, disclosure_id, "secrecy_sealed", instruments),
+        "secrecy_sealed": sealed(secrecy, DISCLOSURES.at("secrecy_sealed", *whose), instruments),
         "secret_until": None if body.secrecy is None else body.secrecy.review_at,
         "subject": principal.subject,
         "client": principal.client,
@@ -157,11 +158,12 @@ def _state(row: AnyRow, now: datetime) -> Literal["asked", "approved", "refused"
 
 def shown(row: AnyRow, now: datetime, instruments: Instruments) -> schemas.DisclosureShown:
     """A disclosure with what was decided, opened."""
-    secret = opened(row.secrecy_sealed, DISCLOSURES, row.id, "secrecy_sealed", instruments)
+    whose = (row.id, row.tenant, row.case_code)
+    secret = opened(row.secrecy_sealed, DISCLOSURES.at("secrecy_sealed", *whose), instruments)
     return schemas.DisclosureShown(
         **_told(row, now).model_dump(),
         basis=row.basis,
-        reference=opened(row.reference_sealed, DISCLOSURES, row.id, "reference_sealed", instruments) or "",
+        reference=opened(row.reference_sealed, DISCLOSURES.at("reference_sealed", *whose), instruments) or "",
         secrecy=None
         if secret is None
         else schemas.SecrecyShown(reference=secret, review_at=row.secret_until, in_force=row.secret_until > now),
@@ -169,10 +171,14 @@ def shown(row: AnyRow, now: datetime, instruments: Instruments) -> schemas.Discl
         asked_by_unit=row.unit,
         decided_by=row.decided_by,
         decided_by_unit=row.decided_by_unit,
-        reason=opened(row.reason_sealed, DECISIONS, row.decision_id, "reason_sealed", instruments),
+        reason=opened(
+            row.reason_sealed, DECISIONS.at("reason_sealed", row.decision_id, row.tenant, row.id), instruments
+        ),
         ended_by=row.ended_by,
         ended_by_unit=row.ended_by_unit,
-        why_ended=opened(row.ending_reason_sealed, ENDINGS, row.ending_id, "reason_sealed", instruments),
+        why_ended=opened(
+            row.ending_reason_sealed, ENDINGS.at("reason_sealed", row.ending_id, row.tenant, row.id), instruments
+        ),
     )
 
 
@@ -184,17 +190,11 @@ def told(row: Mapping[str, Any], kind: str, now: datetime) -> dict[str, Any]:
     return {**entry(now, kind, **detail), "agency": row["agency"], "organisation": row["organisation"]}
 
 
-def sealed(text: bytes | None, source: Source, row: UUID, column: str, instruments: Instruments) -> bytes | None:
+def sealed(text: bytes | None, place: Place, instruments: Instruments) -> bytes | None:
     """A free text sealed at rest in its place."""
-    if text is None:
-        return None
-    return instruments.at_rest.seal(text, table=source.table.name, row=str(row), column=column)
+    return None if text is None else instruments.at_rest.seal(text, **place)
 
 
-def opened(
-    text_sealed: bytes | None, source: Source, row: UUID | None, column: str, instruments: Instruments
-) -> str | None:
+def opened(text_sealed: bytes | None, place: Place, instruments: Instruments) -> str | None:
     """A free text opened."""
-    if text_sealed is None:
-        return None
-    return instruments.at_rest.open(text_sealed, table=source.table.name, row=str(row), column=column).decode()
+    return None if text_sealed is None else instruments.at_rest.open(text_sealed, **place).decode()

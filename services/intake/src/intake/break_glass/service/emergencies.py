@@ -31,7 +31,7 @@ from intake.my_case.service.calls import owe
 from intake.repository import cases
 from intake.service.cases import INDEXED, entry
 from intake.service.instruments import Instruments
-from intake.service.sources import EMERGENCIES
+from intake.service.sources import EMERGENCIES, RECORDS_OF_CASES
 
 PURPOSE = "clinical_emergency"
 OPENED: tuple[Literal[Category.CARE, Category.IDENTITY], ...] = (Category.CARE, Category.IDENTITY)
@@ -99,7 +99,7 @@ async def open_emergency(
         "unit": principal.unit,
         "found_by": field,
         "reason_sealed": instruments.at_rest.seal(
-            reason, table="emergencies", row=str(emergency_id), column="reason_sealed"
+            reason, **EMERGENCIES.at("reason_sealed", emergency_id, tenant, code)
         ),
         "opened_at": now,
         "open_until": until,
@@ -247,7 +247,9 @@ def _look_of(
 
 
 def _records(row: Row[Any], instruments: Instruments) -> list[schemas.EmergencyRecord]:
-    opened = instruments.at_rest.open(row.sealed, table="records", row=str(row.record_id), column="sealed")
+    opened = instruments.at_rest.open(
+        row.sealed, **RECORDS_OF_CASES.at("sealed", row.record_id, row.tenant, row.case_code)
+    )
     record = RECORDS[row.kind].parse(opened)
     return [
         schemas.EmergencyRecord(

@@ -47,7 +47,9 @@ async def end_early(
             "id": ending_id,
             "tenant": case.tenant,
             "disclosure": disclosure,
-            "reason_sealed": sealed(reason, ENDINGS, ending_id, "reason_sealed", instruments),
+            "reason_sealed": sealed(
+                reason, ENDINGS.at("reason_sealed", ending_id, case.tenant, disclosure), instruments
+            ),
             "subject": principal.subject,
             "client": principal.client,
             "token_id": principal.token_id,

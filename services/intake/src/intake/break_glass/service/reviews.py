@@ -20,7 +20,7 @@ from intake.break_glass.repository import emergencies
 from intake.repository import cases
 from intake.service.cases import entry
 from intake.service.instruments import Instruments
-from intake.service.sources import EMERGENCY_REVIEWS
+from intake.service.sources import EMERGENCIES, EMERGENCY_REVIEWS
 
 PURPOSE = "emergency_review"
 _LATE = Counter("amanat_emergencies_not_reviewed_total", "Clinical emergencies that nobody reviewed in time")
@@ -115,7 +115,7 @@ async def review(
         "clinician_cell": found.clinician_cell,
         "finding": body.finding,
         "note_sealed": instruments.at_rest.seal(
-            note, table="emergency_reviews", row=str(review_id), column="note_sealed"
+            note, **EMERGENCY_REVIEWS.at("note_sealed", review_id, tenant, emergency)
         ),
         "subject": principal.subject,
         "client": principal.client,
@@ -154,12 +154,12 @@ async def note_unreviewed(session: AsyncSession, tenant: str, code: str, now: da
 
 def _shown(row: AnyRow, now: datetime, instruments: Instruments) -> schemas.ReviewShown:
     reason = instruments.at_rest.open(
-        row.reason_sealed, table="emergencies", row=str(row.emergency), column="reason_sealed"
+        row.reason_sealed, **EMERGENCIES.at("reason_sealed", row.emergency, row.tenant, row.case_code)
     )
     note = None
     if row.review is not None:
         note = instruments.at_rest.open(
-            row.note_sealed, table="emergency_reviews", row=str(row.review), column="note_sealed"
+            row.note_sealed, **EMERGENCY_REVIEWS.at("note_sealed", row.review, row.tenant, row.emergency)
         ).decode()
     return schemas.ReviewShown(
         emergency=row.emergency,

@@ -43,10 +43,10 @@ async def issue_claim(
     case: CaseCode, body: schemas.NewClaim, request: Request, principal: Staff, key: IdempotencyKey, desk: AtDesk
 ) -> Response:
     """Give her a code for her own page, with the PIN that she chose. The code before it ends."""
-    chosen = await claims.choose(body, desk.tools)
+    chosen = await claims.choose(desk.database, principal, case, body, desk.tools)
 
     async def effect(session: AsyncSession) -> Created[schemas.ClaimIssued]:
-        made = await claims.issue(session, principal, case, chosen, body.language, desk.now, desk.tools)
+        made = await claims.issue(session, principal, chosen, body.language, desk.now, desk.tools)
         return Created(f"/v1/cases/{case}/claim/{made.claim}", made)
 
     async def rebuild(session: AsyncSession, location: str) -> schemas.ClaimIssued:

@@ -54,10 +54,14 @@ async def last_ended(session: AsyncSession, tenants: Collection[str], case: str)
     return at
 
 
-def claim_statement(access: Access, tenant: str, claim: UUID) -> Select[Any]:
-    """What her own look runs: {case_code} of the claim while it lives."""
+def claim_statement(access: Access, tenant: str, case: str, claim: UUID) -> Select[Any]:
+    """What her own look runs: {case_code} of the case's claim while it lives."""
     return select(claims.c.case_code).where(
-        claims.c.tenant == tenant, claims.c.id == claim, claims.c.ended_at.is_(None), own_only(access)
+        claims.c.tenant == tenant,
+        claims.c.case_code == case,
+        claims.c.id == claim,
+        claims.c.ended_at.is_(None),
+        own_only(access),
     )
 
 

@@ -9,6 +9,7 @@ from intake.my_case.service.signing_in import Claim, sign_in, visited
 from intake.my_case.service.taking_back import take_back_from_afar
 from intake.my_case.service.tools import Tools
 from intake.my_case.service.viewing import view
+from intake.my_case.service.visits import Visit
 from intake.my_case.texts import Language, say, say_all
 
 
@@ -25,7 +26,7 @@ async def open_page(
     if claim is None:
         return schemas.Opened(session=tools.visits.begin(None, now), article=article(language), case=None)
     shown = await view(database, claim, language, now, tools)
-    return schemas.Opened(session=tools.visits.begin(claim.digest, now), article=None, case=shown)
+    return schemas.Opened(session=tools.visits.begin(claim.digest, now, claim.of), article=None, case=shown)
 
 
 async def open_again(
@@ -38,7 +39,7 @@ async def open_again(
     goes_on = tools.visits.go_on(visit, now)
     if visit.harmless:
         return schemas.Opened(session=goes_on, article=article(language), case=None)
-    shown = await view(database, await _claim_of(database, visit.digest), language, now, tools)
+    shown = await view(database, await _claim_of(database, visit), language, now, tools)
     return schemas.Opened(session=goes_on, article=None, case=shown)
 
 
@@ -47,11 +48,11 @@ async def take_back(database: Database, wish: schemas.TakeBack, now: datetime, t
     visit = tools.visits.read(wish.session, now)
     if visit is None or visit.harmless:
         raise NotFound
-    return await take_back_from_afar(database, await _claim_of(database, visit.digest), wish, now, tools)
+    return await take_back_from_afar(database, await _claim_of(database, visit), wish, now, tools)
 
 
-async def _claim_of(database: Database, digest: bytes) -> Claim:
-    claim = await visited(database, digest)
+async def _claim_of(database: Database, visit: Visit) -> Claim:
+    claim = await visited(database, visit)
     if claim is None:
         raise NotFound
     return claim

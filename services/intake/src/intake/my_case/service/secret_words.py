@@ -1,8 +1,8 @@
 """PINs and code words: an HMAC under a pepper that is not in the database, then Argon2id; few at once.
 
-Each hash is bound to what it belongs to: who can write to the database cannot put a hash of their own PIN in the place
-of hers. Argon2 needs memory and time, so that only a few run at once, a few more wait, and the rest is told to come
-again, whatever was asked.
+Each hash is bound to the claim's code and to the case whose page it opens: who can write to the database cannot put a
+hash of their own PIN in the place of hers, nor a claim of their own before her case. Argon2 needs memory and time, so
+that only a few run at once, a few more wait, and the rest is told to come again, whatever was asked.
 """
 
 import asyncio
@@ -19,6 +19,11 @@ from amanat.errors import Unavailable
 Kind = Literal["pin", "duress", "code word"]
 SALT_BYTES = 16
 AT_ONCE, WAITING = 2, 20
+
+
+def bound_to(digest: bytes, tenant: str, case: str) -> bytes:
+    """What a claim's words, and the visits that it opens, belong to: its code's digest (32 bytes), cell and case."""
+    return digest + b"\0".join((tenant.encode(), case.encode()))
 
 
 class Turns:

@@ -16,8 +16,9 @@ from uuid import UUID
 from amanat.db import AnyRow, Database
 from intake.my_case.repository import sign_ins
 from intake.my_case.service.pins import spelled, spelled_code
-from intake.my_case.service.secret_words import Kind
+from intake.my_case.service.secret_words import Kind, bound_to
 from intake.my_case.service.tools import Tools
+from intake.my_case.service.visits import Visit
 
 MISSES_A_DAY = 5
 # Pakistan's standard time all year: a day ends at midnight there (as in intake.service.ages).
@@ -35,6 +36,11 @@ class Claim:
     tenant: str
     case: str
 
+    @property
+    def of(self) -> bytes:
+        """What its visits are bound to."""
+        return bound_to(self.digest, self.tenant, self.case)
+
 
 async def sign_in(
     database: Database, code: str, pin: str, form: bytes | None, now: datetime, tools: Tools
@@ -47,18 +53,20 @@ async def sign_in(
     async with tools.turns.turn():
         attempt, row = await _attempt(database, digest, form, now, tools)
         hit, duress = await asyncio.to_thread(_compare, tools, digest, spelled(pin[:LONGEST_INPUT]), row)
-        open_today = attempt.misses < MISSES_A_DAY and not attempt.again and form is not None
+        open_today = attempt.misses < MISSES_A_DAY and form is not None
+        # Her PIN in a form that was sent before opens nothing and is no miss: the first answer may have been lost.
         outcome: Outcome = "hit" if hit and open_today else "duress" if duress and not attempt.again else "miss"
         await settle(database, digest, attempt.id, outcome)
-    return _claim(row) if row is not None and outcome == "hit" else None
+    return _claim(row) if row is not None and outcome == "hit" and not attempt.again else None
 
 
-async def visited(database: Database, digest: bytes) -> Claim | None:
-    """The claim that a visit opens, while it lives: ending it ends its visits."""
+async def visited(database: Database, visit: Visit) -> Claim | None:
+    """The claim that a visit opens, while it lives and is of the same case: ending it ends its visits."""
     async with database.transaction(()) as session:
-        await sign_ins.name_claim(session, digest)
-        row = await sign_ins.find_claim(session, digest)
-    return _claim(row) if row is not None else None
+        await sign_ins.name_claim(session, visit.digest)
+        row = await sign_ins.find_claim(session, visit.digest)
+    claim = _claim(row) if row is not None else None
+    return claim if claim is not None and visit.is_of(claim.of) else None
 
 
 async def _attempt(
@@ -82,7 +90,8 @@ def _compare(tools: Tools, digest: bytes, pin: str, row: AnyRow | None) -> tuple
         ("pin", row.pin_hash if row is not None else tools.words.nobodys),
         ("duress", row.duress_hash if row is not None else tools.words.nobodys),
     )
-    hit, duress = [tools.words.matches(kind, digest, pin, hashed) for kind, hashed in hashes]
+    of = bound_to(digest, row.tenant if row is not None else "", row.case_code if row is not None else "")
+    hit, duress = [tools.words.matches(kind, of, pin, hashed) for kind, hashed in hashes]
     return hit, duress
 
 

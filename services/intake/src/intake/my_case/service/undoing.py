@@ -18,6 +18,7 @@ from intake.my_case import schemas
 from intake.my_case.errors import AlreadyUndone, CodeWordRefused, DecidersNeeded
 from intake.my_case.repository import claims, sign_ins
 from intake.my_case.service.pins import spelled_word
+from intake.my_case.service.secret_words import bound_to
 from intake.my_case.service.signing_in import MISSES_A_DAY, day_of, settle
 from intake.my_case.service.tools import Tools
 from intake.repository import cases
@@ -55,7 +56,8 @@ async def _say_the_word(
             form = tools.instruments.randomness(16)
             attempt = await sign_ins.add_attempt(session, digest, form, day_of(now), now, up_to=MISSES_A_DAY)
         word = spelled_word(body.code_word.get_secret_value())
-        right = await asyncio.to_thread(tools.words.matches, "code word", claim.digest, word, claim.code_word_hash)
+        of = bound_to(claim.digest, claim.tenant, claim.case_code)
+        right = await asyncio.to_thread(tools.words.matches, "code word", of, word, claim.code_word_hash)
         accepted = right and attempt.misses < MISSES_A_DAY
         await settle(database, digest, attempt.id, "hit" if accepted else "miss")
     if not accepted:

@@ -47,7 +47,7 @@ async def view(database: Database, claim: Claim, language: Language, now: dateti
             categories=(),
             at=now,
         ),
-        statement=claims.claim_statement(access, claim.tenant, claim.id),
+        statement=claims.claim_statement(access, claim.tenant, claim.case, claim.id),
     )
     if not rows:
         raise NotFound

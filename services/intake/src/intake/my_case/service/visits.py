@@ -5,6 +5,7 @@ Nothing of it is kept, in no cookie, URL or storage. It is of one size whatever 
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,20 +20,25 @@ LONGEST = timedelta(hours=1)
 FORM_LASTS = timedelta(hours=12)
 """A page with a form may lie open that long. Each form signs in once: a browser's "send again" opens nothing."""
 NOTHING = bytes(32)
-_NONCE, _DIGEST, _TIME = 12, 32, 8
+_NONCE, _DIGEST, _OF, _TIME = 12, 32, 32, 8
 
 
 @dataclass(frozen=True)
 class Visit:
-    """What a visit opens: a claim, by its digest, or the harmless page."""
+    """What a visit opens: a claim, by its digest, or the harmless page; and what that claim was of (SHA-256)."""
 
     digest: bytes
+    of: bytes
     since: datetime
 
     @property
     def harmless(self) -> bool:
         """Whether it opens nothing of anybody."""
         return self.digest == NOTHING
+
+    def is_of(self, of: bytes) -> bool:
+        """Whether the claim that it opened was of this: it follows no claim to another case."""
+        return hashlib.sha256(of).digest() == self.of
 
 
 class Visits:
@@ -42,23 +48,24 @@ class Visits:
         self._cipher = AESGCM(macs.mac("my case", b"key of visits"))
         self._randomness = randomness
 
-    def begin(self, digest: bytes | None, now: datetime) -> str:
-        """The visit after a sign-in; without a digest the harmless one, of the same size."""
-        return self.go_on(Visit(digest or NOTHING, now), now)
+    def begin(self, digest: bytes | None, now: datetime, of: bytes = b"") -> str:
+        """The visit after a sign-in, bound to what the claim is `of`; without a digest the harmless one, of the same
+        size."""
+        return self.go_on(Visit(digest or NOTHING, hashlib.sha256(of).digest(), now), now)
 
     def go_on(self, visit: Visit, now: datetime) -> str:
         """The same visit, idle from now."""
-        return self._seal(b"visit", visit.digest + _packed(visit.since) + _packed(now))
+        return self._seal(b"visit", visit.digest + visit.of + _packed(visit.since) + _packed(now))
 
     def read(self, text: str, now: datetime) -> Visit | None:
         """The visit, unless it is none, too old, or was idle for too long."""
-        plain = self._open(b"visit", text, _DIGEST + 2 * _TIME)
+        plain = self._open(b"visit", text, _DIGEST + _OF + 2 * _TIME)
         if plain is None:
             return None
-        since, last = _unpacked(plain[_DIGEST:-_TIME]), _unpacked(plain[-_TIME:])
+        since, last = _unpacked(plain[-2 * _TIME : -_TIME]), _unpacked(plain[-_TIME:])
         if now - last > IDLE or now - since > LONGEST:
             return None
-        return Visit(plain[:_DIGEST], since)
+        return Visit(plain[:_DIGEST], plain[_DIGEST : _DIGEST + _OF], since)
 
     def new_form(self, now: datetime) -> str:
         """What a page's form for signing in carries."""

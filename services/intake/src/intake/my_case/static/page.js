@@ -3,7 +3,7 @@
 // Without this file the page works as well, when the code is typed.
 (function () {
   var IDLE_MS = 240000, HIDDEN_MS = 60000;
-  var root = document.documentElement, gone = false, busy = false, pressed = null, timer = 0, stirred = Date.now(), hidden = 0;
+  var root = document.documentElement, gone = false, busy = false, stale = false, pressed = null, timer = 0, stirred = Date.now(), hidden = 0;
 
   function empty() {
     document.body.textContent = "";
@@ -38,6 +38,7 @@
 
   function show(html) {
     if (gone) return;
+    stale = false;
     var page = new DOMParser().parseFromString(html, "text/html");
     root.lang = page.documentElement.lang;
     root.dir = page.documentElement.dir;
@@ -48,7 +49,28 @@
     if (main) main.focus({ preventScroll: true });
   }
 
+  function ask(form, body) {
+    return fetch(form.getAttribute("action"), {
+      method: body ? "POST" : "GET", body: body, credentials: "omit", cache: "no-store", redirect: "error",
+      referrerPolicy: "no-referrer"
+    }).then(function (answer) {
+      if (answer.status >= 500) throw answer.status;
+      return answer.text();
+    });
+  }
+
+  // A form signs in once. Where its answer was lost it may have done so: the next try goes with a new one.
+  function renew(form) {
+    var old = form.querySelector("input[name=form]");
+    if (!stale || !old) return Promise.resolve();
+    return ask(form).then(function (html) {
+      old.value = new DOMParser().parseFromString(html, "text/html").querySelector("input[name=form]").value;
+      stale = false;
+    });
+  }
+
   function trouble() {
+    stale = true;
     var place = document.getElementById("trouble");
     if (place && !gone) place.textContent = document.body.dataset.trouble;
   }
@@ -72,12 +94,10 @@
     if (typed && form.className === "switch") data.set("code", typed.value);
     if (button && button.name) data.set(button.name, button.value);
     document.body.setAttribute("aria-busy", "true");
-    fetch(form.getAttribute("action"), {
-      method: "POST", body: data, credentials: "omit", cache: "no-store", redirect: "error",
-      referrerPolicy: "no-referrer"
-    }).then(function (answer) {
-      if (answer.status >= 500) throw answer.status;
-      return answer.text();
+    renew(form).then(function () {
+      var fresh = form.querySelector("input[name=form]");
+      if (fresh) data.set("form", fresh.value);
+      return ask(form, data);
     }).then(show).catch(trouble).finally(function () {
       busy = false;
       document.body.removeAttribute("aria-busy");

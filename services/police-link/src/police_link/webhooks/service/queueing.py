@@ -18,7 +18,7 @@ from police_link.webhooks import messages, schedule
 from police_link.webhooks.attempt import Outcome
 from police_link.webhooks.models import ACTIVE, FAILED, PAUSED
 from police_link.webhooks.repository import deliveries, subscriptions
-from police_link.webhooks.service import HEALTHY
+from police_link.webhooks.service.subscriptions import HEALTHY
 
 LEASE = timedelta(seconds=30)
 """How long a claimed delivery is one worker's: an attempt takes 10 s at most, and then one transaction."""

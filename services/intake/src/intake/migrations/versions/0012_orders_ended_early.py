@@ -1,15 +1,15 @@
 """Disclosures outside that ended before their time: who ended them, and why.
 
-Revision ID: 0010
-Revises: 0009
+Revision ID: 0012
+Revises: 0011
 """
 
 from alembic import op
 
 from amanat.schema import tenant_table
 
-revision = "0010"
-down_revision = "0009"
+revision = "0012"
+down_revision = "0011"
 
 ENDINGS = """CREATE TABLE outside_endings (
         id uuid PRIMARY KEY,

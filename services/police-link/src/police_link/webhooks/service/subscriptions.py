@@ -43,13 +43,19 @@ class Endpoint:
     secret: str
 
 
-def open_endpoint(at_rest: AtRest, subscription: UUID, url_sealed: bytes, secret_sealed: bytes) -> Endpoint:
-    """Raises amanat.sealing.Unopenable."""
-    row = str(subscription)
+def open_endpoint(
+    at_rest: AtRest, tenant: str, subscription: UUID, url_sealed: bytes, secret_sealed: bytes
+) -> Endpoint:
+    """Raises amanat.sealing.Unopenable, for another organisation's as well."""
+    row = _place(tenant, subscription)
     return Endpoint(
         at_rest.open(url_sealed, table=TABLE, row=row, column="url").decode(),
         at_rest.open(secret_sealed, table=TABLE, row=row, column="secret").decode(),
     )
+
+
+def _place(tenant: str, subscription: UUID) -> str:
+    return f"{tenant}/{subscription}"
 
 
 async def subscribe(
@@ -71,7 +77,9 @@ async def subscribe(
         raise TooManySubscriptions
     subscription, secret = instruments.new_id(), messages.new_secret(instruments.randomness)
     sealed = {
-        f"{column}_sealed": instruments.at_rest.seal(value.encode(), table=TABLE, row=str(subscription), column=column)
+        f"{column}_sealed": instruments.at_rest.seal(
+            value.encode(), table=TABLE, row=_place(tenant, subscription), column=column
+        )
         for column, value in (("url", body.url), ("secret", secret))
     }
     await subscriptions.add_subscription(
@@ -105,7 +113,7 @@ async def created(
     row = await _own(session, principal, subscription)
     if row.client != principal.client:
         raise NotFound
-    endpoint = open_endpoint(instruments.at_rest, row.id, row.url_sealed, row.secret_sealed)
+    endpoint = open_endpoint(instruments.at_rest, row.tenant, row.id, row.url_sealed, row.secret_sealed)
     return SubscriptionCreated(**_fields(row, endpoint.url), secret=endpoint.secret)
 
 
@@ -160,7 +168,7 @@ async def _own(session: AsyncSession, principal: Principal, subscription: UUID) 
 
 
 def _show(row: AnyRow, instruments: Instruments) -> SubscriptionShown:
-    endpoint = open_endpoint(instruments.at_rest, row.id, row.url_sealed, row.secret_sealed)
+    endpoint = open_endpoint(instruments.at_rest, row.tenant, row.id, row.url_sealed, row.secret_sealed)
     return SubscriptionShown(**_fields(row, endpoint.url))
 
 

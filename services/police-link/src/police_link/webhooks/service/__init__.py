@@ -1,0 +1,1 @@
+"""What webhooks do: what subscribers ask for, and what enters and leaves the queue."""
