@@ -37,7 +37,9 @@ _STRAYS = (
     " OR position >= ((SELECT coalesce(max(position) + 1, 0) FROM ledger_leaves) >> level)"
 )
 _COUNT_STRAYS = text(f"SELECT count(*) {_STRAYS}")
-_DELETE_STRAYS = text(f"WITH gone AS (DELETE {_STRAYS} RETURNING 1) SELECT count(*) FROM gone")  # noqa: S608 - constants
+_DELETE_STRAYS = text(
+    f"WITH gone AS (DELETE {_STRAYS} RETURNING 1) SELECT count(*) FROM gone"  # noqa: S608 - a constant of this room
+)
 
 
 class LeavesChanged(Exception):
