@@ -16,13 +16,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.protocol.admin import DeleteRecordsRequest, DescribeAclsRequest
 from aiokafka.protocol.api import Request
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramMechanism,
+    UserScramCredentialDeletion,
+)
 
 WITHIN_S = 30.0
 POLL_S = 0.1
@@ -39,6 +54,10 @@ _PASSED = {
     KafkaError.GROUP_ID_NOT_FOUND,
     KafkaError.OFFSET_OUT_OF_RANGE,
 }
+_FORBIDDEN = _REFUSED - {KafkaError.UNKNOWN_TOPIC_OR_PART}
+_UNANSWERED = {KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._UNKNOWN_BROKER}
+BROKER = "1"
+"""The broker's number (`amanat_local.kafka`)."""
 _LARGER_THAN_ANY = 2 * 1024 * 1024
 
 
@@ -144,6 +163,71 @@ def answers_without_sasl(address: str, kind: int, version: int) -> bool:
             return False
 
 
+def offered_without_sasl(address: str) -> dict[int, tuple[int, int]]:
+    """{kind: (lowest, highest version)} of every request that the listener says it knows, to whoever asks."""
+    host, _, port = address.rpartition(":")
+    asked = struct.pack(">hhih", 18, 0, 1, -1)
+    with socket.create_connection((host, int(port)), timeout=WITHIN_S) as connection, connection.makefile("rb") as got:
+        connection.sendall(struct.pack(">i", len(asked)) + asked)
+        (length,) = struct.unpack(">i", got.read(4))
+        answer = got.read(length)
+    _, error, count = struct.unpack_from(">ihi", answer)
+    assert error == 0
+    kinds = (struct.unpack_from(">hhh", answer, 10 + 6 * place) for place in range(count))
+    return {kind: (lowest, highest) for kind, lowest, highest in kinds}
+
+
+def administering(user: User, topic: str) -> dict[str, bool]:
+    """{what: whether the user may}. Nothing of it changes anything where it is allowed: a request is for what never
+    was, is only to be validated, or says again what is so."""
+    admin = user.administer()
+    here, nobody = ResourcePatternType.LITERAL, "User:nobody"
+    told = (ResourceType.TOPIC, "another", here, nobody, "*", AclOperation.READ, AclPermissionType.ALLOW)
+    asked: dict[str, Future[Any]] = {
+        "create a topic": _only(admin.create_topics([NewTopic("another", 1, 1)], validate_only=True)),
+        "describe configs": _only(admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)])),
+        "alter a topic's configs": _sets(admin, ResourceType.TOPIC, topic, "retention.ms", "1000"),
+        "alter the broker's configs": _sets(admin, ResourceType.BROKER, BROKER, "log.cleaner.threads", "1"),
+        "delete rights": _only(admin.delete_acls([AclBindingFilter(*told)])),
+        "delete a password": _only(
+            admin.alter_user_scram_credentials([UserScramCredentialDeletion("nobody", ScramMechanism.SCRAM_SHA_512)])
+        ),
+    }
+    found = {what: _permitted(future) for what, future in asked.items()}
+    # The broker's own words: the client library looks for leaders first, and shows a refusal as an empty list.
+    described = _asked(user, DescribeAclsRequest(1, None, 1, None, None, 1, 1))
+    found["describe rights"] = _allowed(KafkaError(described.error_code))
+    [(_, [partition], *_)] = _asked(user, DeleteRecordsRequest([(topic, [(0, 0)])], 10_000)).topics
+    found["delete records"] = _allowed(KafkaError(partition[2]))
+    # Last, and taken back at once: a right of nobody's to nothing.
+    found["create rights"] = _permitted(_only(admin.create_acls([AclBinding(*told)])))
+    if found["create rights"]:
+        _only(admin.delete_acls([AclBindingFilter(*told)])).result(WITHIN_S)
+    return found
+
+
+def _sets(admin: AdminClient, kind: ResourceType, name: str, setting: str, value: str) -> Future[Any]:
+    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(kind, name, incremental_configs=[entry])
+    return _only(admin.incremental_alter_configs([resource], validate_only=True))
+
+
+def _only(futures: dict[Any, Future[Any]]) -> Future[Any]:
+    [future] = futures.values()
+    return future
+
+
+def _permitted(future: Future[Any]) -> bool:
+    """Whatever else is the matter with the request, it was not refused for who asked."""
+    try:
+        future.result(WITHIN_S)
+    except KafkaException as error:
+        if error.args[0].code() in _UNANSWERED:
+            raise Undecided(error.args[0].name()) from None
+        return error.args[0].code() not in _FORBIDDEN
+    return True
+
+
 @asynccontextmanager
 async def entered(
     address: str, user: str, password: str, mechanism: str = "SCRAM-SHA-512"
@@ -167,13 +251,16 @@ async def entered(
 
 def _answered(user: User, request: Request[Any]) -> bool:
     """The broker's own word: a client library would not even ask for what its metadata does not show."""
+    [(_, [partition])] = _asked(user, request).topics
+    return _allowed(KafkaError(partition[1]))
 
+
+def _asked(user: User, request: Request[Any]) -> Any:
     async def ask() -> Any:
         async with entered(user.bootstrap, user.name, user.password) as connection:
             return await connection.send(request)
 
-    [(_, [partition])] = asyncio.run(ask()).topics
-    return _allowed(KafkaError(partition[1]))
+    return asyncio.run(ask())
 
 
 def _done(user: User, ask: Callable[[AdminClient], dict[Any, Future[Any]]]) -> bool:

@@ -92,15 +92,24 @@ async def test_what_an_emergency_opens(broken: Broken) -> None:
     session, emergency, now = broken.session, broken.emergency, datetime.now(UTC)
     clinician = (LAHORE, emergency.subject)
 
-    async def opens(tenant: str, by: tuple[str, str] = clinician) -> int:
+    async def opens(tenant: str, by: tuple[str, str] = clinician) -> list[object]:
         statement = emergencies.reading_statement(broken.access, tenant, emergency.id, by, ["identity"], now)
-        return sum(row.record_id is not None for row in await session.execute(statement))
+        return [row.record_id for row in await session.execute(statement)]
 
-    assert await opens(KARACHI) > 0
-    assert await opens(LAHORE) == 0
-    assert await opens(KARACHI, (KARACHI, emergency.subject)) == 0
+    before = await opens(KARACHI)
+    assert before
+    assert None not in before
+    assert await opens(LAHORE) == []
+    assert await opens(KARACHI, (KARACHI, emergency.subject)) == []
+    # A correction of another cell's corrects nothing here.
+    broken.sql(
+        "BEGIN; SET LOCAL session_replication_role = replica; CREATE TEMP TABLE copied AS SELECT * FROM records;"
+        f" UPDATE copied SET corrects = id, id = gen_random_uuid(), tenant = '{LAHORE}';"
+        " INSERT INTO records OVERRIDING SYSTEM VALUE SELECT * FROM copied; COMMIT"
+    )
+    assert await opens(KARACHI) == before
     broken.to_lahore("records")
-    assert await opens(KARACHI) == 0
+    assert await opens(KARACHI) == [None]
 
 
 async def test_what_was_found_of_an_emergency(broken: Broken) -> None:
