@@ -59,7 +59,7 @@ async def test_a_claim(owed: Owed) -> None:
     for tenant, sees in ((LAHORE, False), (KARACHI, True)):
         assert (await claims.read_claim(session, [tenant], case) is not None) == sees
         assert (await claims.read_claim_of(session, [tenant], claim) is not None) == sees
-        statement = claims.claim_statement(owed.access, tenant, claim)
+        statement = claims.claim_statement(owed.access, tenant, case, claim)
         assert bool((await session.execute(statement)).all()) == sees
     for tenant, ended in ((LAHORE, None), (KARACHI, claim)):
         assert await claims.end_claim(session, tenant, case, NOW) == ended
