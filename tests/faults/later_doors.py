@@ -45,8 +45,9 @@ class LaterDoors:
         self.her_page(case)
         station.until(path, lambda answer: "incident" in answer.json().get("parts", ()))
         self.emergencies(case)
-        self.orders(case)
+        order = self.orders(case)
         station.until(path, lambda answer: "digital" in answer.json().get("parts", ()))
+        self.lifted(case, order)
         self.court_file(case)
         self.refused(case)
 
@@ -97,21 +98,30 @@ class LaterDoors:
             self._by["supervisor"].post(f"{path}/review", {"finding": "justified", "note": note}, expect=200)
             assert note in self._by["supervisor"].get(f"{path}/review").text
 
-    def orders(self, case: str) -> None:
-        """A court's order with secrecy, approved; and a duty, refused with a reason."""
+    def orders(self, case: str) -> str:
+        """A court's order with secrecy, approved, whose id is returned; and a duty, refused with a reason."""
         path = f"/v1/cases/{case}/disclosures"
         soon = (datetime.now(UTC) + timedelta(days=30)).isoformat()
         order = {"recipient": _RECIPIENT, "categories": ["digital"], "basis": "court_order", "expires_at": soon}
         order["reference"] = self.said("order.reference")
         secrecy = {"reference": self.said("order.secrecy.reference"), "review_at": soon}
         asked = self._by["keeper"].post(path, order | {"secrecy": secrecy}, expect=201).json()
-        self._by["supervisor"].post(f"{path}/{asked['disclosure']}/approval", {}, expect=200)
+        approved: str = asked["disclosure"]
+        self._by["supervisor"].post(f"{path}/{approved}/approval", {}, expect=200)
         duty = order | {"basis": "statutory_duty", "reference": self.said("duty.reference")}
         asked = self._by["keeper"].post(path, duty, expect=201).json()
         reason = {"reason": self.said("duty.reason")}
         self._by["supervisor"].post(f"{path}/{asked['disclosure']}/refusal", reason, expect=200)
         shown = self._by["desk"].get(path).text
         assert all(self.flock.values[where] in shown for where in ("order.secrecy.reference", "duty.reason"))
+        return approved
+
+    def lifted(self, case: str, order: str) -> None:
+        """The order ends before its time, with a reason."""
+        path = f"/v1/cases/{case}/disclosures"
+        reason = {"reason": self.said("order.ending.reason")}
+        self._by["supervisor"].post(f"{path}/{order}/ending", reason, expect=200)
+        assert reason["reason"] in self._by["desk"].get(path).text
 
     def court_file(self, case: str) -> None:
         """A bundle, once another service has cosigned a checkpoint with the case's last entry."""
@@ -150,6 +160,8 @@ class LaterDoors:
             (desk, "/v1/emergencies", {"reason": word * 200, "case": case}),
             (supervisor, f"/v1/emergencies/{quote(word)}/review", {"finding": word, "note": word}),
             (keeper, f"{of}/disclosures", {"reference": word, "basis": word, "secrecy": {"reference": word}}),
+            (supervisor, f"{of}/disclosures/{quote(word)}/ending", {"reason": word}),
+            (supervisor, f"{of}/disclosures/{quote(word)}/ending", {"reason": word * 200, word: word}),
             (keeper, f"{of}/bundles", {"basis": word, "reference": word, "recipient": word}),
             (keeper, f"{of}/bundles", {"basis": "consent", "reference": word, "recipient": word, "looks": True}),
         ]
