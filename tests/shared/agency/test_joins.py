@@ -126,7 +126,9 @@ async def test_a_referral_is_locked_and_goes_on_within_its_station(two: Two) -> 
 async def test_what_a_station_recorded(two: Two) -> None:
     [record] = await repository.own_of(two.main, OURS, two.code, ["acknowledgement"])
     assert await repository.own_of(two.main, THEIRS, two.code, ["acknowledgement"]) == []
-    assert await repository.own_record(two.main, OURS, record.id) == record
+    found = await repository.own_record(two.main, OURS, record.id)
+    assert found is not None
+    assert (found.id, found.sealed) == (record.id, record.sealed)
     assert await repository.own_record(two.main, THEIRS, record.id) is None
 
 

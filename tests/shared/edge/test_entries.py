@@ -69,7 +69,7 @@ def test_a_salt_opens_only_in_its_own_row() -> None:
 def test_a_row_that_changed_or_was_sealed_for_another_place_no_longer_gives_its_content() -> None:
     row_id = UUID(int=7)
     source = ledger.Source(LOOKS.table, ("tenant", "at", "categories"), sealed=("refused",))
-    sealed = AT_REST.seal(b"told once", table="looks", row=str(row_id), column="refused")
+    sealed = AT_REST.seal(b"told once", **source.at("refused", row_id, "t"))
     row = {"id": row_id, "tenant": "t", "at": AT, "categories": ["incident"], "refused": sealed}
     content = source.content(row, {"refused": b"told once"})
     assert source.open(row, AT_REST) == content
@@ -77,6 +77,8 @@ def test_a_row_that_changed_or_was_sealed_for_another_place_no_longer_gives_its_
     assert source.open({**row, "categories": []}, AT_REST) != content
     with pytest.raises(Unopenable):
         source.open({**row, "id": UUID(int=8)}, AT_REST)
+    with pytest.raises(Unopenable):
+        source.open({**row, "tenant": "another"}, AT_REST)
 
 
 async def test_entries_are_appended_in_their_transaction(database: Database, edge_postgres: Postgres) -> None:

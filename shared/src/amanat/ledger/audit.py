@@ -33,7 +33,7 @@ from amanat.db import AnyRow, Database
 from amanat.ledger import alarms, nodes
 from amanat.ledger.entries import Seals, Statement, commitment, enter, open_salt, proves
 from amanat.ledger.parts import Parted
-from amanat.ledger.reading import ERASED, Read, read, table_and_id, without_entry
+from amanat.ledger.reading import ERASED, Read, last_position, read, table_and_id, without_entry
 from amanat.ledger.sources import Source
 from amanat.sealing import Unopenable
 from amanat.tables import ledger_alarms, ledger_entries
@@ -66,7 +66,8 @@ async def audit(
     tenants: Collection[str] = (),
     batch: int = 1000,
 ) -> Audited:
-    """Goes over all integrated leaves, then over the rows of all sources; raises alarms on the service's own ledger.
+    """Goes over all leaves that are integrated as it begins (chasing a ledger that grows as fast would never end), then
+    over the rows of all sources; raises alarms on the service's own ledger.
 
     `tenants` are those whose rows row-level security must be asked for; none where the role sees all. Takes the event
     loop for some milliseconds at a time, and half of it at most. Raises the database's errors.
@@ -74,8 +75,12 @@ async def audit(
     findings, compared = _Findings(database, origin, now), nodes.Compared()
     turns, by_table = _Turns(), {each.table.name: each for each in sources}
     leaves, erased, after = 0, 0, -1
-    while True:
-        step = await read(database, by_table, tenants, after, batch)
+    upto = await last_position(database)
+    while after < upto:
+        step = await read(database, by_table, tenants, after, upto, batch)
+        if not step.leaves:
+            break
+        after = step.leaves[-1].position
         wrong = []
         for leaf in step.leaves:
             await turns.rest()
@@ -87,9 +92,6 @@ async def audit(
         await turns.rest()
         await compared.over(database, step.leaves)
         leaves += len(step.leaves)
-        if len(step.leaves) < batch:
-            break
-        after = step.leaves[-1].position
     for source in sources:
         names = await without_entry(database, source, tenants)
         await findings.tell([("record_without_entry", {"source": name}) for name in names])

@@ -31,12 +31,19 @@ class Read:
     erasures: Mapping[tuple[str, str], Sequence[AnyRow]]
 
 
-async def read(
-    database: Database, sources: Mapping[str, Source], tenants: Collection[str], after: int, batch: int
-) -> Read:
-    """The leaves behind position `after`; `sources` by table. Two short transactions."""
+async def last_position(database: Database) -> int:
+    """The newest leaf's, -1 without one."""
     async with database.transaction(()) as session:
-        leaves = (await session.execute(_leaves(after, batch))).all()
+        last = await session.scalar(select(func.max(ledger_leaves.c.position)))
+        return -1 if last is None else int(last)
+
+
+async def read(
+    database: Database, sources: Mapping[str, Source], tenants: Collection[str], after: int, upto: int, batch: int
+) -> Read:
+    """The leaves behind position `after`, as far as `upto`; `sources` by table. Two short transactions."""
+    async with database.transaction(()) as session:
+        leaves = (await session.execute(_leaves(after, upto, batch))).all()
     present = [leaf for leaf in leaves if leaf.entry is not None]
     theirs = {leaf.tenant for leaf in present}
     # An organisation that has left the directory keeps its history.
@@ -62,7 +69,7 @@ def table_and_id(source: str | None) -> tuple[str, UUID | None]:
         return table, None
 
 
-def _leaves(after: int, batch: int) -> Select[Any]:
+def _leaves(after: int, upto: int, batch: int) -> Select[Any]:
     return (
         select(
             ledger_leaves.c.position,
@@ -71,7 +78,7 @@ def _leaves(after: int, batch: int) -> Select[Any]:
             *(ledger_entries.c[name] for name in _ENTRY),
         )
         .join_from(ledger_leaves, ledger_entries, ledger_entries.c.id == ledger_leaves.c.entry, isouter=True)
-        .where(ledger_leaves.c.position > after)
+        .where(ledger_leaves.c.position > after, ledger_leaves.c.position <= upto)
         .order_by(ledger_leaves.c.position)
         .limit(batch)
     )
