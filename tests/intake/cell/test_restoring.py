@@ -86,14 +86,33 @@ async def test_a_closed_gate_answers_503_and_never_an_empty_lease(world: World) 
     assert await world.rows("SELECT 1 FROM leases") == []
 
 
-async def test_closing_asks_every_agency_once(world: World) -> None:
+async def test_closing_asks_every_agency(world: World) -> None:
     request = await _close(world)
     rows = await world.outbox("*")
     assert {row.topic for row in rows} == {f"disclosures.{agency}" for agency in AGENCIES}
     assert {row.type for row in rows} == {TombstonesRequested.type}
     assert {body_of(row)["request_id"] for row in rows} == {str(request)}
-    with pytest.raises(restoring.AlreadyClosed):
-        await _close(world)
+
+
+async def test_a_backup_of_a_closed_gate_is_asked_about_anew(world: World) -> None:
+    """What agencies had answered when it was taken says nothing of what was withdrawn after it."""
+    _, referrals = await world.open_case(consent(POLICE, "identity"))
+    request = await _close(world)
+    for agency in AGENCIES:
+        await _answer(world, request, agency)
+    again = await _close(world)
+    asked = [body_of(row)["request_id"] for row in await world.outbox("*")]
+    assert asked.count(str(again)) == len(AGENCIES)
+    with pytest.raises(reopening.Unanswered) as refused:
+        await _reopen(world)
+    assert refused.value.agencies == set(AGENCIES)
+    await _answer(world, request, POLICE)  # late, and to the question before: it takes effect, and answers nothing
+    with pytest.raises(reopening.Unanswered):
+        await _reopen(world)
+    assert (await world.lease(POLICE, referrals[POLICE])).status_code == 503
+    for agency in AGENCIES:
+        await _answer(world, again, agency)
+    assert await _reopen(world) == 1
 
 
 async def test_it_stays_closed_until_all_three_have_answered(world: World) -> None:

@@ -100,7 +100,7 @@ async def test_a_gate_that_still_runs_is_closed_and_its_operator_told_to_stop_it
     brokers()  # the mock cluster never forgets a group's members; that Kafka does is shown on Kafka
     again = await run("restored")
     assert again.exit_code == 0, again.output
-    assert "closed already" in again.output
+    assert "the gate is closed; every agency is asked" in again.output
     assert "intake begins at the earliest event of facts.forensics, facts.legal-aid, facts.police-link" in again.output
 
 

@@ -70,12 +70,8 @@ def restored() -> None:
         async with database.transaction(()) as session:
             return await restoring.close(session, _now(), instruments)
 
-    try:
-        request = _run(_settings(), close)
-    except restoring.AlreadyClosed:
-        typer.echo("the gate is closed already, and the agencies have been asked (`amanat gate status`)")
-    else:
-        typer.echo(f"the gate is closed; every agency is asked for its tombstones (request {request})")
+    request = _run(_settings(), close)
+    typer.echo(f"the gate is closed; every agency is asked for its tombstones (request {request})")
     # Behind the closing, which needs nothing but the database: whatever follows, no withdrawn key is leased.
     read_again(Agency.INTAKE)
     typer.echo("start the gate; when all have answered (`amanat gate status`): `amanat gate reopen`")

@@ -24,7 +24,8 @@ async def open_request(session: AsyncSession) -> UUID | None:
 
 
 async def begin(session: AsyncSession, request_id: UUID, now: datetime) -> None:
-    """Close the gate. A restore that is already open raises IntegrityError."""
+    """Close the gate by this restore, which takes the place of one that is not reopened yet."""
+    await session.execute(update(restorations).where(restorations.c.reopened_at.is_(None)).values(reopened_at=now))
     await session.execute(insert(restorations).values(request_id=request_id, restored_at=now))
 
 

@@ -32,10 +32,6 @@ class NotRequested(Exception):
     """Tombstones in answer to nothing that this gate ever asked: parked, and an alarm."""
 
 
-class AlreadyClosed(Exception):
-    """The gate is closed after an earlier restore already; agencies have been asked."""
-
-
 @dataclass(frozen=True)
 class Status:
     """Whether the gate is closed, since when, who answered: {agency: (tombstones, withdrawals taken)}, and of whose
@@ -54,9 +50,11 @@ class Status:
 
 
 async def close(session: AsyncSession, now: datetime, instruments: Instruments) -> UUID:
-    """Closes the gate and asks every agency for its tombstones, in one transaction. Raises AlreadyClosed."""
-    if await restorations.open_request(session) is not None:
-        raise AlreadyClosed
+    """Closes the gate and asks every agency for its tombstones, in one transaction.
+
+    Asks anew where it is closed already: the backup itself may be of a closed gate, and what agencies had answered by
+    then says nothing of the withdrawals that came after it.
+    """
     request_id = instruments.new_id()
     await restorations.begin(session, request_id, now)
     await restorations.skip_numbers(session)
