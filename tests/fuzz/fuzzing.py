@@ -22,8 +22,9 @@ from amanat_local.demo.telling import Teller
 
 SEED = 20260112
 CLAIMED = 8
-RIGHTFUL = ["2xx", 404, 409, 412, 422, 428, 429]
-"""Answers to data that fits the schema: 422 is for what a schema cannot say, an unknown recipient for instance."""
+RIGHTFUL = ["2xx", 404, 409, 410, 412, 422, 428, 429]
+"""Answers to data that fits the schema: 422 is for what a schema cannot say, an unknown recipient for instance; 410 for
+an emergency that its reviewer, whom another aim plays, found unjustified."""
 HERE = Path(__file__).parent
 
 Values = Mapping[str, Sequence[str | int]]
