@@ -22,9 +22,8 @@ from amanat_local.demo.telling import Teller
 
 SEED = 20260112
 CLAIMED = 8
-RIGHTFUL = ["2xx", 404, 409, 410, 412, 422, 428, 429]
-"""Answers to data that fits the schema: 422 is for what a schema cannot say, an unknown recipient for instance; 410 for
-an emergency that its reviewer, whom another aim plays, found unjustified."""
+RIGHTFUL = ["2xx", 404, 409, 412, 422, 428, 429]
+"""Answers to data that fits the schema: 422 is for what a schema cannot say, an unknown recipient for instance."""
 HERE = Path(__file__).parent
 
 Values = Mapping[str, Sequence[str | int]]
@@ -46,6 +45,8 @@ class Aim:
     only: tuple[str, ...] = ()
     at_most: int = 1_000_000
     """Cases; fewer where each takes seconds."""
+    also: tuple[int, ...] = ()
+    """Rightful here and nowhere else."""
 
     def base(self, info: Mapping[str, Any]) -> str:
         """Where it listens."""
@@ -100,6 +101,7 @@ AIMS = (
             "body.secrecy.review_at": "soon",
         },
         only=("open_emergency", "read_emergency", "ask_for_disclosure", "read_disclosures"),
+        also=(410,),  # an emergency that its reviewer, whom another aim plays, found unjustified
     ),
     Aim(
         "approvals",
@@ -330,7 +332,7 @@ def _toml(aim: Aim, values: Values, examples: int, coverage: bool) -> str:
     lines += ["with-security-parameters = false"]  # the token is right; `ignored_auth` tries without it and with others
     lines += [f"[phases.coverage]\nenabled = {str(coverage).lower()}"]
     lines += [f"[phases.stateful.generation]\nmax-examples = {max(5, examples // 10)}"]
-    lines += ["[checks.positive_data_acceptance]", f"expected-statuses = {json.dumps(RIGHTFUL)}"]
+    lines += ["[checks.positive_data_acceptance]", f"expected-statuses = {json.dumps([*RIGHTFUL, *aim.also])}"]
     lines += [f'[dictionaries."{name}"]\nvalues = {json.dumps(list(values[name]))}' for name in used]
     # an address of a stranger must never come out of the fuzzer: for these the dictionary is all there is
     lines += ["[parameters]"]
