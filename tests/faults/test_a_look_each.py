@@ -25,7 +25,8 @@ pytestmark = pytest.mark.stack
 AT_ONCE = 4
 READS = 1000
 KILLS = 5
-LEASE_S = 30
+SLOW_S = 1.0
+"""A page whose reading takes longer is read again before it is sent, and that is another look."""
 NAMES = {
     "intake": "arcc-karachi-system",
     "police-link": "station-saddar-system",
@@ -108,6 +109,10 @@ async def looks_of(stack: Stack, service: str, asked: Sequence[Asker]) -> Mappin
     return found
 
 
+def _took(request: Request) -> float:
+    return math.inf if request.heard is None else request.heard - request.asked
+
+
 def answered(asker: Asker, looks: Sequence[float]) -> list[tuple[Request, int]]:
     """Each answer, and how many looks of its own were committed before its first byte. Raises AssertionError for a look
     that was committed after the answer that it is of.
@@ -182,21 +187,16 @@ async def test_a_thousand_reads_and_refusals_leave_a_thousand_looks_each_committ
     for service in NAMES:
         paths = [*[mine[service]] * (SHARE // 2), *(NOBODYS[service] * SHARE)[: SHARE // 2]]
         random.Random(service).shuffle(paths)
-        began = time.monotonic()
         async with askers(stack, service) as asked:
             await ask_all(asked, paths)
-        took = time.monotonic() - began
         looks = await looks_of(stack, service, asked)
-        again = 0
         for each in asked:
             assert set(each.statuses) == {200, 404}
             told = answered(each, looks[each.token_id])
             assert sum(number for _, number in told) == len(looks[each.token_id])
-            # A page whose lease ended before it could be sent is read again: another look, and never a refusal.
-            assert all(number == 1 or (number > 1 and request.status == 200) for request, number in told), service
-            again += sum(number - 1 for _, number in told)
+            for request, number in told:
+                assert number == 1 or (number > 1 and request.status == 200 and _took(request) > SLOW_S), request
             answers += len(told)
-        assert again <= (0 if service == "intake" else AT_ONCE * (took / LEASE_S + 1)), service
     assert answers == READS
 
 

@@ -29,6 +29,9 @@ WAIT_SECONDS = 4.0
 # One slow answer must not hold up all the others; what comes while all are out is gathered into the next.
 MAX_FLIGHTS = 4
 SWEEP_SECONDS = 1.0
+# A lease with less left is asked for anew first: an answer that is being made when its lease ends must be begun again,
+# and leaves a look of its own each time.
+LEFT_SECONDS = 1.0
 
 
 @runtime_checkable
@@ -68,15 +71,26 @@ class LeaseClient:
         return f"LeaseClient(agency={self._agency!r}, held={len(self._held)})"
 
     async def lease(self, referral: str, organisation: str, purpose: str, *, need: Collection[UUID] = ()) -> Lease:
-        """The lease held, if it lives and has every key of `need`; else the gate's answer now, which may be empty or
-        still lack a key: the gate has the last word. Raises GateAway.
+        """The lease held, if it lives a while yet and has every key of `need`; else the gate's answer now, which may be
+        empty or still lack a key: the gate has the last word. While it does not answer, the lease held is good until
+        its very end. Raises GateAway.
 
         The caller asks `live(boottime())` again just before the first byte of its answer.
         """
         ask = Ask(referral, organisation, purpose)
         held = self._held.get(ask)
-        if held is not None and held.live(self._boottime()) and held.has(need):
+        if held is not None and not held.has(need):
+            held = None
+        if held is not None and held.live(self._boottime() + LEFT_SECONDS):
             return held
+        try:
+            return await self._asked(ask, need)
+        except GateAway:
+            if held is not None and held.live(self._boottime()):
+                return held
+            raise
+
+    async def _asked(self, ask: Ask, need: Collection[UUID]) -> Lease:
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 joined = ask in self._flying

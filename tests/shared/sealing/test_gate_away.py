@@ -12,7 +12,7 @@ from amanat import leases
 from amanat.leases import GateAway, GateRefused, Lease, LeaseClient
 from amanat.service_token import TokenUnavailable
 
-from .gates import PURPOSE, REFERRAL, STATION, Clock, Gate, Tokens, wire_key
+from .gates import LATER_KEY_ID, PURPOSE, REFERRAL, STATION, Clock, Gate, Tokens, wire_key
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,13 @@ async def test_with_the_gate_away_a_lease_that_still_lives_goes_on_until_its_end
     client: LeaseClient, gate: Gate, clock: Clock
 ) -> None:
     lease = await client.lease(REFERRAL, STATION, PURPOSE)
-    gate.refusals = [503]
-    clock.now = 1029.0
+    gate.refusals = [503] * 4
+    clock.now = 1028.0
     assert await client.lease(REFERRAL, STATION, PURPOSE) is lease
+    clock.now = 1029.999  # so little is left that the gate is asked first
+    assert await client.lease(REFERRAL, STATION, PURPOSE) is lease
+    with pytest.raises(GateAway):
+        await client.lease(REFERRAL, STATION, PURPOSE, need=[LATER_KEY_ID])
     clock.now = 1030.0
     with pytest.raises(GateAway):
         await client.lease(REFERRAL, STATION, PURPOSE)

@@ -43,16 +43,25 @@ async def test_a_slow_answer_does_not_lengthen_a_lease(client: LeaseClient, gate
     assert not lease.live(1030.0)
 
 
-async def test_a_lease_is_asked_for_again_once_it_is_over_and_not_before(
+async def test_a_lease_is_asked_for_again_before_an_answer_could_outlast_it_and_no_sooner(
     client: LeaseClient, gate: Gate, clock: Clock
 ) -> None:
     first = await client.lease(REFERRAL, STATION, PURPOSE)
-    clock.now = 1029.999
+    clock.now = 1030.0 - leases.LEFT_SECONDS - 0.001
     assert await client.lease(REFERRAL, STATION, PURPOSE) is first
     assert len(gate.asked) == 1
-    clock.now = 1030.0
-    assert await client.lease(REFERRAL, STATION, PURPOSE) is not first
+    clock.now = 1030.0 - leases.LEFT_SECONDS
+    again = await client.lease(REFERRAL, STATION, PURPOSE)
+    assert again.good_until_boottime == clock.now + 30
+    assert await client.lease(REFERRAL, STATION, PURPOSE) is again
     assert len(gate.asked) == 2
+
+
+async def test_a_lease_about_to_end_gives_way_to_an_empty_answer(client: LeaseClient, gate: Gate, clock: Clock) -> None:
+    await client.lease(REFERRAL, STATION, PURPOSE)
+    clock.now, gate.keys = 1029.999, []
+    assert not (await client.lease(REFERRAL, STATION, PURPOSE)).keys
+    assert repr(client).endswith("held=0)")
 
 
 async def test_an_answer_slower_than_its_own_lease_is_over_when_it_comes(
