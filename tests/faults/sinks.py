@@ -100,8 +100,12 @@ async def rows(stack: Stack) -> list[Named]:
                 if binary:
                     raw = await connection.fetch(f"{only} WHERE {column} IS NOT NULL")
                     found.append((f"{sink} raw", b"\n".join(row[0] for row in raw)))
-            for view in ("pg_stat_activity", "pg_stats", "pg_prepared_statements"):
+            for view in ("pg_stat_activity", "pg_prepared_statements"):
                 found.append((f"rows {db} {view}", await _copied(connection, f"SELECT * FROM {view}")))
+            # The planner's statistics hold the most frequent values of each column, gathered yet or not.
+            await connection.execute("ANALYZE")
+            for column, said in await connection.fetch(_STATISTICS):
+                found.append((f"rows {db} pg_stats {column}", said.encode()))
         finally:
             await connection.close()
     return found
@@ -113,6 +117,8 @@ _COLUMNS = """
     WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
       AND a.attnum > 0 AND NOT a.attisdropped
 """
+
+_STATISTICS = "SELECT format('%I.%I', tablename, attname), s::text FROM pg_stats s WHERE schemaname = 'public'"
 
 
 async def _copied(connection: asyncpg.Connection, query: str) -> bytes:

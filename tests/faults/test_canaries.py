@@ -33,9 +33,11 @@ from .tale import TOLD, Tale
 
 pytestmark = pytest.mark.stack
 
-READABLE = {"rows intake clocks.trigger_at", "rows intake clocks.met_at"}
+TIMES = ("clocks.trigger_at", "clocks.met_at")
 """The cell's own columns of times that SQL must order and compare: what starts and stops a clock of the law (DESIGN,
 "Data categories": clocks' triggers and due times)."""
+READABLE = {f"rows intake {where}{column}" for where in ("", "pg_stats ") for column in TIMES}
+"""Those columns, and what the planner knows of them."""
 
 
 NOT_WRITTEN = {"attestation", "half", "barcode", "holder"}
