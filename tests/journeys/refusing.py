@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -121,38 +121,44 @@ LEDGERS = {
 """What the ledgers' timetable fills, whatever anybody asks."""
 
 
-def counted(stack: Stack) -> dict[str, int]:
-    """The rows of every table of the cell's database, of all tenants: as superuser, whom no policy holds."""
+def counted(stack: Stack, database: str = "intake") -> dict[str, int]:
+    """The rows of every table of a service's database, of all tenants: as superuser, whom no policy holds."""
     assert stack.postgres is not None
     tables = stack.postgres.sql(
-        "intake", "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+        database, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
     ).split()
     asked = " UNION ALL ".join(
         f"SELECT '{table}', count(*) FROM {table} WHERE {OF_REQUESTS.get(table, 'true')}"
         for table in tables
         if table not in LEDGERS
     )
-    lines = stack.postgres.sql("intake", asked).split()
+    lines = stack.postgres.sql(database, asked).split()
     return {table: int(count) for table, _, count in (line.partition("|") for line in lines)}
 
 
 @contextmanager
-def nothing_stored(stack: Stack) -> Iterator[None]:
-    """No table of the cell gains or loses a row. What earlier tests still have under way is let come to rest first."""
-    before = _at_rest(stack)
+def nothing_stored(stack: Stack, *databases: str) -> Iterator[None]:
+    """No table of the cell, or of the databases named, gains or loses a row. What earlier tests still have under way is
+    let come to rest first."""
+    asked = databases or ("intake",)
+    before = _at_rest(stack, asked)
     yield
-    after = counted(stack)
+    after = _counted_all(stack, asked)
     changed = {table: (count, after[table]) for table, count in before.items() if count != after[table]}
     assert changed == {}, changed
 
 
-def _at_rest(stack: Stack) -> dict[str, int]:
+def _counted_all(stack: Stack, databases: Sequence[str]) -> dict[str, int]:
+    return {f"{each}.{table}": rows for each in databases for table, rows in counted(stack, each).items()}
+
+
+def _at_rest(stack: Stack, databases: Sequence[str]) -> dict[str, int]:
     deadline = time.monotonic() + SETTLING_S
-    last = counted(stack)
+    last = _counted_all(stack, databases)
     while time.monotonic() < deadline:
         time.sleep(0.5)
-        now = counted(stack)
+        now = _counted_all(stack, databases)
         if now == last:
             return now
         last = now
-    raise AssertionError("the cell's tables do not come to rest")
+    raise AssertionError("the tables do not come to rest")
