@@ -1,12 +1,8 @@
-"""What the attackers share: the case that they come for, everybody's tokens, and the count of what they tried."""
+"""What the attackers share: the case that they come for, and everybody's tokens."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -19,21 +15,8 @@ from amanat_local.stack import Stack
 from .ground import Ground, prepare
 
 Count = Callable[[str, int], None]
+"""The fixture `count` of all tests."""
 Tokens = Callable[[Identity], str]
-
-
-@pytest.fixture(scope="session")
-def count() -> Iterator[Count]:
-    """`count("forged tokens", 85)`: how many attacks of a kind were tried and held off. Written as JSON where
-    AMANAT_TALLY says, which is how `make attacks` gets its table."""
-    counted: Counter[str] = Counter()
-
-    def add(kind: str, number: int) -> None:
-        counted[kind] += number
-
-    yield add
-    if tally := os.environ.get("AMANAT_TALLY"):
-        Path(tally).write_text(json.dumps(counted, indent=1) + "\n")
 
 
 @pytest.fixture(scope="session")

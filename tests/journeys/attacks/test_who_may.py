@@ -13,7 +13,7 @@ from .asking import Asked, ask, operations
 from .conftest import Count, Tokens
 from .ground import OWNERS, Ground
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.attack]
 TABLE = operations()
 LEAST = 1_000
 """Pairs of an operation and an identity."""
