@@ -13,7 +13,7 @@ export AMANAT_STACK := $(STACK)
 export AMANAT_FULL := $(FULL)
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test check lint types imports contracts bench up down pins clean
+.PHONY: help demo test check lint types imports contracts bench attacks faults up down pins clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,12 @@ bench: $(VENV)/.tested ## measure on the real stack; the figures go to bench/
 	$(BIN)/python -m bench.ledger
 	$(BIN)/python -m bench.my_case
 	$(BIN)/python -m bench.bundle
+
+attacks: $(VENV)/.tested ## attack the platform on the real stack, and count; the table goes to bench/
+	$(BIN)/python -m bench.suite attacks
+
+faults: $(VENV)/.tested ## break what it stands on, on the real stack, and count; the table goes to bench/
+	$(BIN)/python -m bench.suite faults
 
 up: $(VENV)/.ready ## start a stack and stay
 	$(BIN)/amanat stack up --stack $(STACK)

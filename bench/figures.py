@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -104,6 +105,13 @@ def quantile(values: Sequence[float], percent: float) -> float:
     """The value that `percent` of the values do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, round(len(ordered) * percent / 100))]
+
+
+def auc(shorter: Sequence[float], longer: Sequence[float]) -> float:
+    """The chance that one of `longer` is above one of `shorter` (Mann-Whitney)."""
+    ordered = sorted(shorter)
+    above = sum(bisect_left(ordered, each) + bisect_right(ordered, each) for each in longer) / 2
+    return above / (len(shorter) * len(longer))
 
 
 def commit() -> str:

@@ -18,7 +18,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from amanat.codes import new_code
 from amanat.principal import Principal
 from amanat_local.keys import Keys
 from amanat_local.postgres import Postgres
-from bench.figures import total_memory
+from bench.figures import auc, total_memory
 from bench.ledger import running
 from intake import main as intake_main
 from intake.my_case.api.desk import Desk
@@ -122,12 +121,6 @@ async def claim(desk: Desk) -> str:
     async with desk.database.transaction(who.tenants) as session:
         made = await issue(session, who, chosen, "en", now, desk.tools)
     return made.code
-
-
-def auc(shorter: Sequence[float], longer: Sequence[float]) -> float:
-    """The chance that one of `longer` is above one of `shorter` (Mann-Whitney)."""
-    above = sum((b > a) + (b == a) / 2 for a in shorter for b in longer)
-    return above / (len(shorter) * len(longer))
 
 
 def coin(count: int) -> float:

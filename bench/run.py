@@ -16,11 +16,11 @@ import uvloop
 from rich.console import Console
 
 from amanat_local.stack import Stack
-from bench import figures, intake, processes, reads, road
+from bench import existence, figures, intake, processes, reads, road
 from bench.figures import Figure
 from bench.times import times
 
-PARTS = ("starts", "intake", "fhir", "reads", "times", "road", "sealing")
+PARTS = ("starts", "intake", "fhir", "reads", "times", "road", "existence", "sealing")
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5, help="of each round of requests")
     parser.add_argument("--followed", type=int, default=1000, help="cases whose way to the agency is timed")
+    parser.add_argument("--pairs", type=int, default=2000, help="of requests that a stopwatch tries to tell apart")
     parser.add_argument("--only", choices=PARTS, action="append", help="measures these alone, and saves nothing")
     asked = parser.parse_args()
     console = Console(highlight=False)
@@ -69,6 +70,8 @@ async def measure(stack: Stack, folder: Path, asked: argparse.Namespace, console
                 found += await times(stack, rate, asked.followed)
             case "road":
                 found += await road.road(stack, asked.rounds)
+            case "existence":
+                found += await existence.existence(stack, asked.pairs)
             case "sealing":
                 found += await processes.sealing_share(stack)
         console.print(f"{part}: {time.monotonic() - began:.0f} s")

@@ -3,9 +3,7 @@ service between its database and a gate in memory."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -23,9 +21,10 @@ from amanat_local.stack import Kind, Stack
 if TYPE_CHECKING:
     from amanat.agency.testing import World
 
+pytest_plugins = ("counting",)
+
 Migrated = Callable[[str, str], Postgres]
 Emptied = Callable[[str], None]
-Count = Callable[[str, int], None]
 Serve = Callable[..., Awaitable["World"]]
 
 
@@ -118,17 +117,3 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     told = {"RATE_PER_MINUTE": "1000000", "CHECKPOINT_SECONDS": "5"}
     with Stack.start(kind, folder, settings=told) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def count() -> Iterator[Count]:
-    """`count("forged tokens", 85)`: how many attacks of a kind were tried and held off. Written as JSON where
-    AMANAT_TALLY says, which is how `make attacks` gets its table."""
-    counted: Counter[str] = Counter()
-
-    def add(kind: str, number: int) -> None:
-        counted[kind] += number
-
-    yield add
-    if tally := os.environ.get("AMANAT_TALLY"):
-        Path(tally).write_text(json.dumps(counted, indent=1) + "\n")

@@ -17,7 +17,7 @@ from .chaos import Kill, disturbed, long_plan, short_plan
 from .compact_story import Story
 from .final_state import Model, differences, settle, unrecorded, untold
 
-pytestmark = [pytest.mark.stack, pytest.mark.real]
+pytestmark = [pytest.mark.stack, pytest.mark.real, pytest.mark.fault]
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from .compact_story import Story
 from .final_state import differences, settle, unrecorded, untold
 from .statements import DATABASES
 
-pytestmark = [pytest.mark.stack, pytest.mark.real]
+pytestmark = [pytest.mark.stack, pytest.mark.real, pytest.mark.fault]
 READERS = ("intake-gate", "police-link-worker", "forensics-worker", "legal-aid-worker")
 PATIENCE_S = 120.0
 

@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+from counting import Count
 
 from amanat_local.broker import AGENCIES, CHECKPOINTS, SERVICES, TOPICS
 from amanat_local.stack import Stack
@@ -33,7 +34,7 @@ from .kafka_doors import (
     offered_without_sasl,
 )
 
-pytestmark = [pytest.mark.stack, pytest.mark.real]
+pytestmark = [pytest.mark.stack, pytest.mark.real, pytest.mark.attack]
 
 GATE = "intake-gate"
 USERS = (GATE, *AGENCIES)
@@ -100,13 +101,14 @@ def tried(user: User, a_topic: str, groups: Collection[str] = GROUPS) -> set[Cel
     return found
 
 
-def test_every_user_may_do_what_the_first_law_says_and_nothing_else(users: dict[str, User]) -> None:
+def test_every_user_may_do_what_the_first_law_says_and_nothing_else(users: dict[str, User], count: Count) -> None:
     readable = {user: "facts.forensics" if user == GATE else f"disclosures.{user}" for user in USERS}
     with ThreadPoolExecutor(max_workers=len(USERS)) as together:
         found = set().union(*together.map(lambda user: tried(users[user], readable[user]), USERS))
     wanted = expected()
     assert found - wanted == set()
     assert wanted - found == set()
+    count("user × act × topic or group at the broker", len(USERS) * (len(TOPICS) * len(TOPIC) + len(GROUPS) * 3))
 
 
 def test_the_administrator_is_refused_nothing_so_that_a_refusal_means_something(users: dict[str, User]) -> None:

@@ -27,7 +27,7 @@ from .racing import (
     until_all_there,
 )
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
 LANES, READERS = 3, 3
 LATEST_S = 1.0

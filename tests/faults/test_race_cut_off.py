@@ -15,7 +15,7 @@ from amanat_local.stack import Stack
 
 from .racing import CATEGORIES, Cell, Read, Reader, Station, clients, until_all_there
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
 LEASE_S = 3.0
 UNKNOWN = "P-0000-0000-0"

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+from counting import Count
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from amanat import verify
@@ -20,6 +21,8 @@ from amanat_local.postgres import Postgres
 from .attacking import BY_WHO_SIGNS, Files, entry_names
 from .court import ORDER, Court, codes, edited, forged, key_of, page, story
 from .world import World
+
+pytestmark = pytest.mark.attack
 
 BYTES, ATTACKS = 500, 220
 
@@ -38,7 +41,7 @@ def chance() -> random.Random:
 
 
 async def test_five_hundred_random_bytes_changed_are_five_hundred_bundles_rejected(
-    court: Court, chance: random.Random
+    court: Court, chance: random.Random, count: Count
 ) -> None:
     _, packed = await court.made()
     assert verify.verify(packed).proven
@@ -46,10 +49,11 @@ async def test_five_hundred_random_bytes_changed_are_five_hundred_bundles_reject
         at, by = chance.randrange(len(packed)), chance.randrange(1, 256)
         changed = packed[:at] + bytes([packed[at] ^ by]) + packed[at + 1 :]
         assert not verify.verify(changed).proven, (at, by)
+    count("changed bundles", BYTES)
 
 
 async def test_a_byte_changed_under_a_right_checksum_is_rejected_all_the_same(
-    court: Court, chance: random.Random
+    court: Court, chance: random.Random, count: Count
 ) -> None:
     """The container is made anew around it, so that nothing but hashes and signatures can find it."""
     _, packed = await court.made()
@@ -60,6 +64,7 @@ async def test_a_byte_changed_under_a_right_checksum_is_rejected_all_the_same(
         changed = bytearray(files[name])
         changed[at] ^= chance.randrange(1, 256)
         assert not verify.verify(verify.pack({**files, name: bytes(changed)})).proven, (name, at)
+    count("changed bundles", BYTES)
 
 
 async def test_bytes_lost_put_in_or_behind_are_rejected(court: Court, chance: random.Random) -> None:
@@ -78,7 +83,7 @@ async def test_bytes_lost_put_in_or_behind_are_rejected(court: Court, chance: ra
 
 
 async def test_whoever_has_the_cells_bundle_key_cannot_make_another_bundle_of_it(
-    court: Court, chance: random.Random
+    court: Court, chance: random.Random, count: Count
 ) -> None:
     _, packed = await court.made()
     signer, trusted = court.world.instruments.bundle_signer, court.trusted
@@ -101,6 +106,7 @@ async def test_whoever_has_the_cells_bundle_key_cannot_make_another_bundle_of_it
         "withheld_is_shown",
         "erased_by_nobody",
     } < found
+    count("bundles forged with the cell's own key", ATTACKS)
 
 
 async def test_a_manifest_signed_by_another_key_is_rejected(court: Court) -> None:

@@ -12,6 +12,8 @@ from intake.service.loading import load
 
 from .world import CANARY, KARACHI, LAHORE, POLICE, World, consent
 
+pytestmark = pytest.mark.attack
+
 KIT = "KIT-000009"
 CELLS = pytest.mark.parametrize("cell", [KARACHI, LAHORE])
 

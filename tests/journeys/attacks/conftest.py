@@ -14,8 +14,6 @@ from amanat_local.stack import Stack
 
 from .ground import Ground, prepare
 
-Count = Callable[[str, int], None]
-"""The fixture `count` of all tests."""
 Tokens = Callable[[Identity], str]
 
 

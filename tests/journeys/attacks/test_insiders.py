@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from counting import Count
 
 from amanat_local.demo import payloads
 from amanat_local.demo.clients import Client
 from amanat_local.stack import Stack
 
-from .conftest import Count
 from .ground import CELL, STATION, WITHIN_S, client
 
 pytestmark = [pytest.mark.stack, pytest.mark.attack]

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from counting import Count
 
 from amanat_local import tokens
 from amanat_local.stack import Stack
 
-from .conftest import Count
 from .ground import LABORATORY, PARTNER, STATION, Ground
 
 pytestmark = [pytest.mark.stack, pytest.mark.attack]

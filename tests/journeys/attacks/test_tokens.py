@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from counting import Count
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
@@ -17,7 +18,6 @@ from amanat_local.stack import Stack
 
 from ..refusing import assert_refused, nothing_stored
 from . import forging
-from .conftest import Count
 from .forging import parts
 
 pytestmark = [pytest.mark.stack, pytest.mark.attack]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from counting import Count
 
 from amanat_local.realm import Identity
 from amanat_local.stack import Stack
 
 from ..refusing import nothing_stored
 from .asking import Asked, ask, operations
-from .conftest import Count, Tokens
+from .conftest import Tokens
 from .ground import OWNERS, Ground
 
 pytestmark = [pytest.mark.stack, pytest.mark.attack]

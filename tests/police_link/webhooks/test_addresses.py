@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from police_link.webhooks.addresses import AddressRefused, Reach, UrlRefused, allowed, parse_url, reach
 
+pytestmark = pytest.mark.attack
+
 INSIDE = [
     IPv4Network(each)
     for each in ("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",

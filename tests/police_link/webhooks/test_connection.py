@@ -17,6 +17,8 @@ from police_link.webhooks.connection import MAX_BODY, Caller, Unsent
 
 from .receivers import Answer, Receiver, Request, always, certificate, receiver
 
+pytestmark = pytest.mark.attack
+
 NAME = "hooks.station.example"
 PUBLIC, PUBLIC_6, LOOPBACK = "93.184.216.34", "2606:4700::1111", "127.0.0.1"
 

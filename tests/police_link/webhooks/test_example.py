@@ -15,6 +15,8 @@ from amanat.worker import Listener
 
 from .conftest import SADDAR, Station
 
+pytestmark = pytest.mark.attack
+
 FOLDER = Path(__file__).parents[3] / "examples" / "police_station"
 
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpcore
 import pytest
+from counting import Count
 
 from amanat.agency.testing import World
 from amanat.categories import Agency
@@ -20,7 +21,6 @@ from .conftest import SADDAR, Station
 from .receivers import receiver
 
 pytestmark = pytest.mark.attack
-Count = Callable[[str, int], None]
 Serve = Callable[..., Awaitable[World]]
 INSIDE = ("127.0.0.1", "10.0.0.8", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.100.100.200", "0.0.0.0")
 LEAST = 80

@@ -12,6 +12,8 @@ from amanat_local.postgres import Postgres
 
 from .cases import CLIFTON, SADDAR, open_case, read
 
+pytestmark = pytest.mark.attack
+
 OFFICER = "Inspector Canary 8123"
 
 

@@ -12,12 +12,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from counting import Count
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from amanat.ledger import tree
 
 from .world import EVERY_S, SERVICES, Service, World
+
+pytestmark = pytest.mark.attack
 
 POLICE, FORENSICS, _ = SERVICES
 LEDGER = ("ledger_entries", "ledger_leaves", "ledger_nodes", "ledger_checkpoints")
@@ -224,7 +227,7 @@ def seeded(capsys: pytest.CaptureFixture[str]) -> random.Random:
 
 @pytest.mark.parametrize(("leaves", "number"), [(1000, 25), pytest.param(10_000, 240, marks=pytest.mark.full)])
 async def test_every_tampering_is_seen_by_the_witness_at_the_next_checkpoint(
-    ground: Ground, leaves: int, number: int, capsys: pytest.CaptureFixture[str]
+    ground: Ground, leaves: int, number: int, count: Count, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ground.chance = seeded(capsys)
     await ground.grown(leaves)
@@ -239,6 +242,7 @@ async def test_every_tampering_is_seen_by_the_witness_at_the_next_checkpoint(
         if not set(alarms) & {"fork", "rollback", "unlinked"} or await ground.was_cosigned():
             unseen.append((turn, tampering.__name__, grows, alarms))
     assert unseen == []
+    count("tamperings with a ledger", number)
 
 
 @pytest.mark.parametrize("number", [60, pytest.param(1000, marks=pytest.mark.full)])

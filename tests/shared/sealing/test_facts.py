@@ -26,6 +26,8 @@ from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
 from amanat.directory import Directory
 from amanat.facts import SUITE, BadFact, BadSigningKey, FactOpener, FactSealer
 
+pytestmark = pytest.mark.attack
+
 
 class Attributes(TypedDict):
     event_id: UUID

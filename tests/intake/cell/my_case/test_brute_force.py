@@ -9,11 +9,14 @@ from collections import Counter
 
 import httpx
 import pytest
+from counting import Count
 
 from amanat.codes import new_code
 
 from ..world import POLICE, World, consent
 from .cell import issue, sign_in
+
+pytestmark = pytest.mark.attack
 
 AT_ONCE = 16
 
@@ -65,15 +68,17 @@ async def no_row_tells(world: World, guesses: int) -> None:
     assert await world.rows("SELECT 1 FROM looks WHERE purpose = 'own_view'") == []
 
 
-async def test_two_thousand_guesses_learn_nothing(world: World) -> None:
+async def test_two_thousand_guesses_learn_nothing(world: World, count: Count) -> None:
     answers, _ = await guess(world, 2_000)
     assert list(answers.values()) == [2_000]
     await no_row_tells(world, 2_000)
+    count("guesses of a PIN", 2_000)
 
 
 @pytest.mark.full
-async def test_a_hundred_thousand_guesses_learn_nothing(world: World) -> None:
+async def test_a_hundred_thousand_guesses_learn_nothing(world: World, count: Count) -> None:
     answers, speed = await guess(world, 100_000)
     print(f"\n100,000 guesses, {speed:.0f} a second, {len(answers)} answer")  # noqa: T201 - the closing note's figure
     assert list(answers.values()) == [100_000]
     await no_row_tells(world, 100_000)
+    count("guesses of a PIN", 100_000)

@@ -17,6 +17,8 @@ from ..world import LAHORE, POLICE, World, consent
 from .cell import DURESS, PIN, WORD, Claim, at_desk, hers, is_harmless, issue, sign_in
 from .test_sign_ins import never_was, statements, without_session
 
+pytestmark = pytest.mark.attack
+
 OWN_PIN, OWN_WORD = "246813", "Grey Crow"
 
 

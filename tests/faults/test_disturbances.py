@@ -1,0 +1,45 @@
+"""Faults that come again and again while stories are told: each ends as one that nothing disturbed, on all four
+services."""
+
+from __future__ import annotations
+
+import pytest
+from counting import Count
+
+from amanat_local.stack import Stack
+
+from . import disturbing
+from .final_state import Model
+from .surviving import Named, survived, undisturbed
+
+pytestmark = [pytest.mark.stack, pytest.mark.real, pytest.mark.fault]
+FAULTS = (
+    Named("the broker was killed", disturbing.broker_killed, 20),
+    Named("PostgreSQL was stopped at once", disturbing.postgres_stopped_at_once, 20),
+    Named("a process was told to stop", disturbing.told_to_stop, 50, 2),
+    Named("a zombie came back beside its successor", disturbing.zombies, 6),
+    Named("poison was put on a topic", disturbing.poisoned, 500, 30),
+    Named("a group read its topics from the beginning", disturbing.read_again, 9),
+    Named("a stranger joined a group", disturbing.others_join, 30, 2),
+)
+
+
+@pytest.fixture(scope="module")
+def wanted(stack: Stack) -> Model:
+    return undisturbed(stack)
+
+
+@pytest.mark.parametrize("named", FAULTS, ids=str)
+def test_a_story_ends_as_ever_though_now_and_then(
+    stack: Stack, wanted: Model, named: Named, count: Count, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count(named.what, survived(stack, wanted, named, named.short, capsys))
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("named", FAULTS, ids=str)
+def test_a_story_ends_as_ever_though_time_and_again(
+    stack: Stack, wanted: Model, named: Named, count: Count, capsys: pytest.CaptureFixture[str]
+) -> None:
+    count(named.what, survived(stack, wanted, named, named.times, capsys))
