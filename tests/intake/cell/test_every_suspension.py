@@ -152,17 +152,20 @@ async def test_a_case_is_read_with_its_look_wherever_its_reading_is_interrupted(
 async def test_a_kit_is_opened_and_its_release_attested_once_wherever_they_are_interrupted(
     world: World, rows: Rows, process: Process, how: How, count: Count
 ) -> None:
-    case, _ = await world.open_case(*SHARED)
+    cases: dict[int, str] = {}
     half = {"counterpart": {"agency": "police-link", "organisation": "station-saddar"}, "seal_intact": True}
+
+    async def prepare(number: int) -> None:
+        cases[number], _ = await world.open_case(*SHARED)
 
     async def act(number: int) -> None:
         barcode, key = f"SAK-{how}-{number}", f"kit-{how}-{number}"
-        opened = await world.post(f"/v1/cases/{case}/kits", {"barcode": barcode}, key=key)
+        opened = await world.post(f"/v1/cases/{cases[number]}/kits", {"barcode": barcode}, key=key)
         assert opened.status_code == 201, opened.text
         released = await world.post(f"/v1/kits/{barcode}/release", half, key=f"release-{how}-{number}")
         assert released.status_code == 201, released.text
 
-    counted(count, how, await swept(rows, act, how, process), 25)
+    counted(count, how, await swept(rows, act, how, process, prepare=prepare), 25)
 
 
 @pytest.mark.parametrize("how", How)
