@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,16 @@ class Named:
 
     def __str__(self) -> str:
         return self.what.replace(" ", "-")
+
+
+def short_and_long(faults: Iterable[Named]) -> list[Any]:
+    """Parameters `named, times` of a test: the short form, and marked as it is the long one."""
+    faults = list(faults)
+    long = [pytest.mark.full, pytest.mark.timeout(3600)]
+    return [
+        *(pytest.param(each, each.short, id=str(each)) for each in faults),
+        *(pytest.param(each, each.times, id=f"{each}-{each.times}-times", marks=long) for each in faults),
+    ]
 
 
 def undisturbed(stack: Stack) -> Model:

@@ -10,7 +10,7 @@ from amanat_local.stack import Stack
 
 from . import disturbing
 from .final_state import Model
-from .surviving import Named, survived, undisturbed
+from .surviving import Named, short_and_long, survived, undisturbed
 
 pytestmark = [pytest.mark.stack, pytest.mark.real, pytest.mark.fault]
 FAULTS = (
@@ -29,17 +29,8 @@ def wanted(stack: Stack) -> Model:
     return undisturbed(stack)
 
 
-@pytest.mark.parametrize("named", FAULTS, ids=str)
-def test_a_story_ends_as_ever_though_now_and_then(
-    stack: Stack, wanted: Model, named: Named, count: Count, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("named", "times"), short_and_long(FAULTS))
+def test_a_story_ends_as_ever_though(
+    stack: Stack, wanted: Model, named: Named, times: int, count: Count, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    count(named.what, survived(stack, wanted, named, named.short, capsys))
-
-
-@pytest.mark.full
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("named", FAULTS, ids=str)
-def test_a_story_ends_as_ever_though_time_and_again(
-    stack: Stack, wanted: Model, named: Named, count: Count, capsys: pytest.CaptureFixture[str]
-) -> None:
-    count(named.what, survived(stack, wanted, named, named.times, capsys))
+    count(named.what, survived(stack, wanted, named, times, capsys))

@@ -4,7 +4,7 @@ loses the answer to a COMMIT: stories end as ever."""
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -18,12 +18,37 @@ from amanat_local.stack import Stack
 from .disturbing import Beside, Fault
 from .final_state import Model
 from .proxy import Mood, Proxy
-from .surviving import Named, survived, undisturbed
+from .surviving import Named, short_and_long, survived, undisturbed
 
 pytestmark = [pytest.mark.stack, pytest.mark.real, pytest.mark.fault]
-MOODS = {Mood.SLOW: 2000, Mood.RESET: 60, Mood.CUT_SHORT: 60, Mood.COMMIT_LOST: 60}
-"""How often each must have come about in the long form."""
-SHORT = {Mood.SLOW: 100, Mood.RESET: 3, Mood.CUT_SHORT: 3, Mood.COMMIT_LOST: 3}
+BETWEEN: list[Proxy] = []
+"""Before PostgreSQL and before the gate, while the tests run."""
+
+
+def moody(mood: Mood) -> Fault:
+    """What passes the proxies has a hard time while the story is told."""
+
+    def fault(beside: Beside) -> None:
+        before = sum(each.happened[mood] for each in BETWEEN)
+        for each in BETWEEN:
+            each.mood = mood
+        beside.over.wait()
+        for each in BETWEEN:
+            each.mood = Mood.CALM
+        beside.done = sum(each.happened[mood] for each in BETWEEN) - before
+
+    return fault
+
+
+FAULTS = [
+    Named(f"what passes the network {mood}", moody(mood), times, short)
+    for mood, times, short in (
+        (Mood.SLOW, 2000, 100),
+        (Mood.RESET, 60, 3),
+        (Mood.CUT_SHORT, 60, 3),
+        (Mood.COMMIT_LOST, 60, 3),
+    )
+]
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +57,8 @@ def wanted(stack: Stack) -> Model:
 
 
 @pytest.fixture(scope="module")
-def between(stack: Stack, wanted: Model) -> Iterator[tuple[Proxy, Proxy]]:
-    """Proxies before PostgreSQL and before the gate; every service goes through them, and after the tests no more."""
+def between(stack: Stack, wanted: Model) -> Iterator[Sequence[Proxy]]:
+    """Every service goes through the proxies, and after the tests no more."""
     assert stack.postgres is not None
     gate = urlsplit(stack.info["gate"]).port
     assert gate is not None
@@ -48,13 +73,14 @@ def between(stack: Stack, wanted: Model) -> Iterator[tuple[Proxy, Proxy]]:
         for name, env in had.items()
     }
     started_with(parts, through)
+    BETWEEN.extend((database, door))
     try:
-        yield database, door
+        yield BETWEEN
     finally:
-        database.mood = door.mood = Mood.CALM
         started_with(parts, had)
-        database.close()
-        door.close()
+        for proxy in BETWEEN:
+            proxy.close()
+        BETWEEN.clear()
 
 
 def started_with(parts: dict[str, Process], environments: dict[str, dict[str, str]]) -> None:
@@ -68,42 +94,18 @@ def started_with(parts: dict[str, Process], environments: dict[str, dict[str, st
         part.wait()
 
 
-def moody(between: tuple[Proxy, Proxy], mood: Mood) -> Fault:
-    def fault(beside: Beside) -> None:
-        before = sum(each.happened[mood] for each in between)
-        for each in between:
-            each.mood = mood
-        beside.over.wait()
-        for each in between:
-            each.mood = Mood.CALM
-        beside.done = sum(each.happened[mood] for each in between) - before
-
-    return fault
-
-
-@pytest.mark.parametrize("mood", MOODS, ids=lambda mood: mood.name)
-def test_a_story_ends_as_ever_though_the_network_falters(
+@pytest.mark.parametrize(("named", "times"), short_and_long(FAULTS))
+def test_a_story_ends_as_ever_though(
     stack: Stack,
     wanted: Model,
-    between: tuple[Proxy, Proxy],
-    mood: Mood,
+    between: Sequence[Proxy],
+    named: Named,
+    times: int,
     count: Count,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    named = Named(f"what passed the network {mood}", moody(between, mood), MOODS[mood], SHORT[mood])
-    count(f"the network: what {mood}", survived(stack, wanted, named, named.short, capsys))
-
-
-@pytest.mark.full
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("mood", MOODS, ids=lambda mood: mood.name)
-def test_stories_end_as_ever_though_the_network_falters_time_and_again(
-    stack: Stack,
-    wanted: Model,
-    between: tuple[Proxy, Proxy],
-    mood: Mood,
-    count: Count,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    named = Named(f"what passed the network {mood}", moody(between, mood), MOODS[mood], SHORT[mood])
-    count(f"the network: what {mood}", survived(stack, wanted, named, named.times, capsys))
+    try:
+        count(named.what, survived(stack, wanted, named, times, capsys))
+    finally:
+        for proxy in between:
+            proxy.mood = Mood.CALM
