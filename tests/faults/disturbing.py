@@ -32,23 +32,26 @@ READERS = {"intake-gate": "intake", "police-link-worker": "police-link", "forens
            "legal-aid-worker": "legal-aid"}  # fmt: skip
 """Process → the group as which it reads what the platform tells it."""
 TOPICS = ("disclosures.police-link", "facts.police-link", "checkpoints.forensics")
+PARKING = {"disclosures.police-link": "police_link", "facts.police-link": "intake"}
+"""Topic → where what nobody can read on it is put aside. Of checkpoints, it is passed over."""
 LONGER_THAN_A_LEASE_S = 8.0
 """Than the relay's six seconds, and than Kafka keeps the place of who has fallen silent."""
 
 
 @dataclass
 class Beside:
-    """A story that is under way, and what is done to it."""
+    """A story that is under way, and what is done to it, `most` times."""
 
     stack: Stack
     story: Story
     chance: random.Random
+    most: int
     over: threading.Event = field(default_factory=threading.Event)
     done: int = 0
 
     def pause(self, least: float, most: float) -> bool:
-        """For a random while; False once the story is over."""
-        return not self.over.wait(self.chance.uniform(least, most))
+        """For a random while; False once the story is over, or has seen enough."""
+        return self.done < self.most and not self.over.wait(self.chance.uniform(least, most))
 
 
 Fault = Callable[[Beside], None]
@@ -102,7 +105,7 @@ def zombies(beside: Beside) -> None:
         )
         twin.start()
         try:
-            beside.over.wait(LONGER_THAN_A_LEASE_S)
+            time.sleep(LONGER_THAN_A_LEASE_S)  # that it lasts is what is tried
             os.kill(part.pid, signal.SIGCONT)
             beside.over.wait(2.0)
         finally:
@@ -115,16 +118,34 @@ def zombies(beside: Beside) -> None:
 
 
 def poisoned(beside: Beside) -> None:
-    """What nobody can read, on every topic, under referrals that nobody has: more than one in a hundred."""
-    producer = Producer(_access(beside.stack))
+    """What nobody can read, on every topic, under referrals that nobody has: more than one in a hundred events. It is
+    put aside, and can be seen there."""
+    producer, made = Producer(_access(beside.stack)), set[str]()
     while beside.pause(0.01, 0.1):
         topic, referral = beside.chance.choice(TOPICS), f"P-{uuid4().hex[:4].upper()}-0000-0"
         kind = beside.chance.choice(("pk.amanat.category-disclosed.v1", "pk.amanat.nothing-known.v1", ""))
         headers = [("ce_id", str(uuid4()).encode()), ("ce_type", kind.encode()), ("ce_organisation", b"station-saddar")]
         body = beside.chance.choice((b"", b"{", b'{"referral": 1}', os.urandom(200)))
         producer.produce(topic, value=body, key=referral.encode(), headers=headers)
+        made |= {referral} if topic in PARKING else set()
         beside.done += 1
     producer.flush(30)
+    _until_put_aside(beside.stack, made)
+
+
+def _until_put_aside(stack: Stack, referrals: set[str]) -> None:
+    """Returns when all that came under these stands among what is parked, and takes it away from there."""
+    assert stack.postgres is not None
+    which = f"referral = ANY('{{{','.join(referrals)}}}')"
+    deadline = time.monotonic() + 120
+    while True:
+        asked = [stack.postgres.sql(db, f"SELECT count(*) FROM parked WHERE {which}") for db in PARKING.values()]
+        if sum(map(int, asked)) == len(referrals):
+            break
+        assert time.monotonic() < deadline, f"{asked} of {len(referrals)} are parked"
+        time.sleep(0.2)
+    for db in PARKING.values():
+        stack.postgres.sql(db, f"DELETE FROM parked WHERE {which}")
 
 
 def read_again(beside: Beside) -> None:

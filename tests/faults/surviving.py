@@ -19,12 +19,14 @@ from .test_kills import say, seeded
 
 @dataclass(frozen=True)
 class Named:
-    """A fault, what it counts, how often in the long form, and at least how often in the short one."""
+    """A fault, what it counts, and how often it must come about: in the long form, and in the short one."""
 
     what: str
     fault: Fault
     times: int
     short: int = 1
+    a_story: int = 8
+    """At most so often in one story: none would end in which everything broke all the time."""
 
     def __str__(self) -> str:
         return self.what.replace(" ", "-")
@@ -59,7 +61,7 @@ def survived(stack: Stack, wanted: Model, named: Named, times: int, capsys: pyte
     say(capsys, f"\nAMANAT_SEED={seed}: {named.what}, {times} times")
     while done < times:
         stories.append(story := Story(stack.info))
-        beside = Beside(stack, story, chance)
+        beside = Beside(stack, story, chance, min(named.a_story, times - done))
         try:
             with ThreadPoolExecutor(max_workers=1) as aside:
                 struck = aside.submit(named.fault, beside)

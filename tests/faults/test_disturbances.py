@@ -18,7 +18,7 @@ FAULTS = (
     Named("PostgreSQL was stopped at once", disturbing.postgres_stopped_at_once, 20),
     Named("a process was told to stop", disturbing.told_to_stop, 50, 2),
     Named("a zombie came back beside its successor", disturbing.zombies, 6),
-    Named("poison was put on a topic", disturbing.poisoned, 500, 30),
+    Named("poison was put on a topic", disturbing.poisoned, 500, 30, 500),
     Named("a group read its topics from the beginning", disturbing.read_again, 9),
     Named("a stranger joined a group", disturbing.others_join, 30, 2),
 )

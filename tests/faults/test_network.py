@@ -32,16 +32,16 @@ def moody(mood: Mood) -> Fault:
         before = sum(each.happened[mood] for each in BETWEEN)
         for each in BETWEEN:
             each.mood = mood
-        beside.over.wait()
+        while beside.pause(0.02, 0.02):
+            beside.done = sum(each.happened[mood] for each in BETWEEN) - before
         for each in BETWEEN:
             each.mood = Mood.CALM
-        beside.done = sum(each.happened[mood] for each in BETWEEN) - before
 
     return fault
 
 
 FAULTS = [
-    Named(f"what passes the network {mood}", moody(mood), times, short)
+    Named(f"what passes the network {mood}", moody(mood), times, short, a_story=200)
     for mood, times, short in (
         (Mood.SLOW, 2000, 100),
         (Mood.RESET, 60, 3),
