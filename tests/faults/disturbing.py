@@ -20,12 +20,14 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import Consumer
 
 from amanat_local.broker import PARTITIONS
+from amanat_local.postgres import Postgres
 from amanat_local.process import Process, answers
 from amanat_local.services import NAMES
 from amanat_local.spawn import end, free_port
 from amanat_local.stack import Stack
 
 from .compact_story import Story
+from .statements import DATABASES
 
 WORKERS = tuple(name for name in NAMES if name.endswith(("worker", "gate")))
 READERS = {"intake-gate": "intake", "police-link-worker": "police-link", "forensics-worker": "forensics",
@@ -77,6 +79,45 @@ def postgres_stopped_at_once(beside: Beside) -> None:
         postgres.process = None
         beside.stack.start_process("postgres")
         beside.done += 1
+
+
+def disk_full(beside: Beside) -> None:
+    """PostgreSQL says that its disk is full (SQLSTATE 53100), now and then, to whatever is to be written anywhere.
+
+    It only says so: triggers do. How PostgreSQL itself fares with a full disk is not tried.
+    """
+    postgres = beside.stack.postgres
+    assert postgres is not None
+    tables = {db: _tables(postgres, db) for db in DATABASES}
+    for db, named in tables.items():
+        postgres.sql(db, "CREATE SEQUENCE disk_full_said", _SAY_FULL, *(_WHEN_WRITTEN.format(table) for table in named))
+    try:
+        while beside.pause(0.1, 0.1):
+            beside.done = sum(int(postgres.sql(db, _SAID)) for db in DATABASES)
+    finally:
+        for db, named in tables.items():
+            off = [f"DROP TRIGGER disk_full ON {table}" for table in named]
+            postgres.sql(db, *off, "DROP FUNCTION disk_full", "DROP SEQUENCE disk_full_said")
+
+
+_SAY_FULL = """
+CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  IF random() < 0.02 THEN
+    PERFORM nextval('disk_full_said');
+    RAISE EXCEPTION USING ERRCODE = '53100', MESSAGE = 'could not extend file';
+  END IF;
+  RETURN NULL;
+END $$
+"""
+_SAID = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM disk_full_said"
+"""How often; a sequence counts what is rolled back as well."""
+_WHEN_WRITTEN = "CREATE TRIGGER disk_full BEFORE INSERT OR UPDATE ON {} FOR EACH STATEMENT EXECUTE FUNCTION disk_full()"
+
+
+def _tables(postgres: Postgres, db: str) -> list[str]:
+    asked = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+    return postgres.sql(db, asked).split()
 
 
 def told_to_stop(beside: Beside) -> None:

@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.real, pytest.mark.fault]
 FAULTS = (
     Named("the broker was killed", disturbing.broker_killed, 20),
     Named("PostgreSQL was stopped at once", disturbing.postgres_stopped_at_once, 20),
+    Named("PostgreSQL said that its disk is full", disturbing.disk_full, 200, 5, 100),
     Named("a process was told to stop", disturbing.told_to_stop, 50, 2),
     Named("a zombie came back beside its successor", disturbing.zombies, 6),
     Named("poison was put on a topic", disturbing.poisoned, 500, 30, 500),

@@ -41,12 +41,12 @@ def moody(mood: Mood) -> Fault:
 
 
 FAULTS = [
-    Named(f"what passes the network {mood}", moody(mood), times, short, a_story=200)
-    for mood, times, short in (
-        (Mood.SLOW, 2000, 100),
-        (Mood.RESET, 60, 3),
-        (Mood.CUT_SHORT, 60, 3),
-        (Mood.COMMIT_LOST, 60, 3),
+    Named(f"what passes the network {mood}", moody(mood), times, short, a_story=a_story)
+    for mood, times, short, a_story in (
+        (Mood.SLOW, 50_000, 2000, 10**6),
+        (Mood.RESET, 1000, 5, 200),
+        (Mood.CUT_SHORT, 1000, 5, 200),
+        (Mood.COMMIT_LOST, 300, 5, 60),
     )
 ]
 
