@@ -33,9 +33,9 @@ WORKERS = tuple(name for name in NAMES if name.endswith(("worker", "gate")))
 READERS = {"intake-gate": "intake", "police-link-worker": "police-link", "forensics-worker": "forensics",
            "legal-aid-worker": "legal-aid"}  # fmt: skip
 """Process → the group as which it reads what the platform tells it."""
-TOPICS = ("disclosures.police-link", "facts.police-link", "checkpoints.forensics")
 PARKING = {"disclosures.police-link": "police_link", "facts.police-link": "intake"}
-"""Topic → where what nobody can read on it is put aside. Of checkpoints, it is passed over."""
+"""Topic → where what nobody can read on it is put aside. (On a ledger's topic it is an alarm of all witnesses, and that
+ledger is cosigned no more until an operator has looked: `tests/shared/ledger/test_witness.py`.)"""
 LONGER_THAN_A_LEASE_S = 8.0
 """Than the relay's six seconds, and than Kafka keeps the place of who has fallen silent."""
 
@@ -159,16 +159,16 @@ def zombies(beside: Beside) -> None:
 
 
 def poisoned(beside: Beside) -> None:
-    """What nobody can read, on every topic, under referrals that nobody has: more than one in a hundred events. It is
-    put aside, and can be seen there."""
+    """What nobody can read, under referrals that nobody has: more than one in a hundred events. It is put aside, and
+    can be seen there."""
     producer, made = Producer(_access(beside.stack)), set[str]()
     while beside.pause(0.01, 0.1):
-        topic, referral = beside.chance.choice(TOPICS), f"P-{uuid4().hex[:4].upper()}-0000-0"
+        topic, referral = beside.chance.choice(tuple(PARKING)), f"P-{uuid4().hex[:4].upper()}-0000-0"
         kind = beside.chance.choice(("pk.amanat.category-disclosed.v1", "pk.amanat.nothing-known.v1", ""))
         headers = [("ce_id", str(uuid4()).encode()), ("ce_type", kind.encode()), ("ce_organisation", b"station-saddar")]
         body = beside.chance.choice((b"", b"{", b'{"referral": 1}', os.urandom(200)))
         producer.produce(topic, value=body, key=referral.encode(), headers=headers)
-        made |= {referral} if topic in PARKING else set()
+        made.add(referral)
         beside.done += 1
     producer.flush(30)
     _until_put_aside(beside.stack, made)
