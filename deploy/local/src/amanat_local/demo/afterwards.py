@@ -67,8 +67,18 @@ class Afterwards:
             f"/v1/cases/{case['legal-aid']}/summary", lambda answer: not answer.json().get("parts"), "the end of it"
         )
         self.teller.claim(bool(summary.json()["own"]), "the partner has left what it wrote itself, and no more")
-        calls = self.desk.get("/v1/calls").json()["items"]
-        self.teller.claim(any(each["call"] == taken["call"] for each in calls), "the cell is asked to call her safely")
+        self.teller.claim(taken["call"] in self._calls_owed(), "the cell is asked to call her safely")
+
+    def _calls_owed(self) -> set[str]:
+        """All of them, page after page: on a platform that has run for a while there are many."""
+        owed: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page = self.desk.get("/v1/calls?limit=100" + (f"&cursor={cursor}" if cursor else "")).json()
+            owed |= {each["call"] for each in page["items"]}
+            cursor = page["next"]
+            if cursor is None:
+                return owed
 
     def court_file(self, case: dict[str, Any]) -> None:
         """The court's file; it verifies offline, and with any byte changed it does not."""
