@@ -74,15 +74,17 @@ class Asker:
     async def ask(self, path: str) -> bool:
         """Asks once; notes the answer, or that none came, though it may have been heard."""
         request = self.http.build_request("GET", path, headers={"Authorization": f"Bearer {self.token}"})
-        asked = time.time()
+        asked, heard = time.time(), None
         try:
             answer = await self.http.send(request, stream=True)
-            self.requests.append(Request(asked, answer.status_code, time.time()))
+            heard = Request(asked, answer.status_code, time.time())
             await answer.aread()
         except httpx.TransportError as lost:
-            self.requests.append(Request(asked))
             self.cut_off += not isinstance(lost, httpx.ConnectError)
             return False
+        finally:
+            # Once each, also when the answer had begun and was cut off in the middle.
+            self.requests.append(heard or Request(asked))
         return True
 
 
