@@ -43,25 +43,24 @@ class Process:
     _connections: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for database in self.databases:
-            self._watch(database)
-
-    def _watch(self, database: Database) -> None:
-        event.listen(
-            database.engine.sync_engine.pool, "connect", lambda connection, _: self._connections.append(connection)
-        )
+        self._begin()  # with no connection of before, which would outlive it unseen
 
     def die(self) -> None:
         """Every connection is cut, and nobody says goodbye; a new process has new ones."""
         for connection in self._connections:
             connection.driver_connection.terminate()
         self._connections.clear()
+        self._begin()
+
+    def _begin(self) -> None:
         for database in self.databases:
             again = Database(database.url, application_name=database.application_name)
             _abandoned.append(database.engine)
             database.engine, database._sessions = again.engine, again._sessions
             database._notifying = None
-            self._watch(database)
+            event.listen(
+                database.engine.sync_engine.pool, "connect", lambda connection, _: self._connections.append(connection)
+            )
 
 
 class _Interrupted:
