@@ -35,8 +35,12 @@ class CosignatureShown(_Shown):
 
 
 class CheckpointShown(_Shown):
-    """A C2SP checkpoint as it was signed, with its cosignatures."""
+    """A C2SP checkpoint as it was signed, with its cosignatures.
 
+    Where nothing was entered since the one before, its note is the same; `published_at` alone tells them apart.
+    """
+
+    published_at: datetime
     size: int
     note: str
     cosignatures: tuple[CosignatureShown, ...]
@@ -98,6 +102,7 @@ def _database(request: Request) -> Database:
 
 def _shown(checkpoint: proofs.Published) -> CheckpointShown:
     return CheckpointShown(
+        published_at=checkpoint.published_at,
         size=checkpoint.size,
         note=checkpoint.note,
         cosignatures=tuple(

@@ -56,6 +56,17 @@ async def test_before_the_first_checkpoint_there_is_nothing_to_prove(police: Wor
         assert (await ask(police, path)).status_code == 404
 
 
+async def test_a_quiet_ledger_shows_that_it_was_published_again_by_the_time_alone(police: World) -> None:
+    await looks(police, SADDAR, 1)
+    await publish(police)
+    first = (await ask(police, "checkpoint")).json()
+    again = await publish(police)
+    second = (await ask(police, "checkpoint")).json()
+    assert (second["note"], second["size"]) == (first["note"], first["size"])
+    assert tree_of(second) == again
+    assert datetime.fromisoformat(second["published_at"]) > datetime.fromisoformat(first["published_at"])
+
+
 async def test_an_entry_of_ones_own_is_proven_and_anothers_is_as_if_it_never_was(police: World) -> None:
     await looks(police, SADDAR, 5)
     await looks(police, CLIFTON, 3)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,6 +29,7 @@ AT_MOST = 100
 class Published:
     """A checkpoint as it was signed, and who cosigned it: rows {witness, line, cosigned_at}."""
 
+    published_at: datetime
     size: int
     root: bytes
     note: str
@@ -45,7 +47,7 @@ async def published(session: AsyncSession, size: int | None = None, *, earliest:
         raise NotFound
     root = bytes(row.root)
     origin = str(row.note).split("\n", 1)[0]
-    return Published(row.size, root, row.note, await cosignatures_of(session, origin, row.size, root))
+    return Published(row.published_at, row.size, root, row.note, await cosignatures_of(session, origin, row.size, root))
 
 
 async def entry_at(session: AsyncSession, position: int) -> AnyRow | None:
@@ -79,7 +81,7 @@ async def witnessed(session: AsyncSession, service: str, ledgers: Ledgers) -> Pu
         found = await cosignatures_of(session, checkpoint.origin, checkpoint.size, checkpoint.root)
         good = [each for each in found if each.witness in others and _verifies(each, others, checkpoint, ledgers)]
         if good:
-            return Published(checkpoint.size, checkpoint.root, row.note, good)
+            return Published(row.published_at, checkpoint.size, checkpoint.root, row.note, good)
     return None
 
 

@@ -84,7 +84,7 @@ class Afterwards:
         """The court's file; it verifies offline, and with any byte changed it does not."""
         self.teller.chapter("12. A court orders the file: one zip, verified offline by one Python file")
         path = f"/v1/cases/{case['case']}/bundles"
-        before = self.desk.get("/v1/ledger/checkpoint", quiet=True).json().get("note")
+        before = self.desk.get("/v1/ledger/checkpoint", quiet=True).json().get("published_at")
         with self.teller.timed("until all other services had cosigned the ledger's next checkpoint"):
             self.desk.until("/v1/ledger/checkpoint", partial(_is_newer, before), "a cosigned checkpoint")
         made = self._made(self.records.post(path, payloads.COURT_ORDER))
@@ -124,9 +124,9 @@ class Afterwards:
 
 
 def _is_newer(before: str | None, answer: httpx.Response) -> bool:
-    """Whether it is another checkpoint, and all others have cosigned it."""
+    """Whether it was published later, and all others have cosigned it. A quiet ledger's note stays the same."""
     found = answer.json()
-    return found.get("note") not in {None, before} and len(found["cosignatures"]) == WITNESSES
+    return found.get("published_at") not in {None, before} and len(found["cosignatures"]) == WITNESSES
 
 
 def _is_looked_at(case: httpx.Response) -> bool:
