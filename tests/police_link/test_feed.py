@@ -100,3 +100,17 @@ async def test_a_part_that_comes_after_another_was_withdrawn_brings_the_referral
     assert [item["referral"] for item in again["items"]] == [code]
     await police.tell(gate.disclosed(code, SADDAR, Category.IDENTITY, ("person", {"full_name": "Zainab"})))
     assert (await page(police, cursor=again["resume"])).json()["items"] == []
+
+
+async def test_what_is_withdrawn_of_one_referral_takes_nothing_of_another_out_of_the_feed(police: World) -> None:
+    """Two referrals lose a category each: each is still listed, with the one that it keeps."""
+    gate, name = police.gate, ("person", {"full_name": "Invented"})
+    whole, without_incident, without_identity = [await arrive(police) for _ in range(3)]
+    for code in (whole, without_incident, without_identity):
+        await police.tell(gate.disclosed(code, SADDAR, Category.IDENTITY, name))
+    await police.tell(
+        gate.withdrawn(without_incident, SADDAR, Category.INCIDENT),
+        gate.withdrawn(without_identity, SADDAR, Category.IDENTITY),
+    )
+    listed = {item["referral"]: item["categories"] for item in (await page(police)).json()["items"]}
+    assert listed == {whole: 2, without_incident: 1, without_identity: 1}

@@ -44,12 +44,20 @@ PART, OWN = "part", "own"
 def not_withdrawn(
     tenant: ColumnElement[str] | str, referral: ColumnElement[str] | str, category: Any, epoch: Any
 ) -> ColumnElement[bool]:
-    """The tombstone join: no withdrawal of this category reaches up to this epoch."""
-    return ~exists().where(
-        tombstones.c.tenant == tenant,
-        tombstones.c.referral == referral,
-        tombstones.c.category == category,
-        tombstones.c.epoch >= epoch,
+    """The tombstone join: no withdrawal of this category reaches up to this epoch.
+
+    Correlated with all that stands around it, however deep: left to itself it looks one level out, and a referral's row
+    from further out would be joined anew, so that any referral's withdrawal would count.
+    """
+    return ~(
+        exists()
+        .where(
+            tombstones.c.tenant == tenant,
+            tombstones.c.referral == referral,
+            tombstones.c.category == category,
+            tombstones.c.epoch >= epoch,
+        )
+        .correlate_except(tombstones)
     )
 
 
@@ -179,10 +187,14 @@ def _granted(leased: Access, code: str, keys: Sequence[tuple[UUID, LeasedKey]]) 
 
 def expected() -> ColumnElement[bool]:
     """Nothing of the referral was withdrawn since it was last opened: what is not here yet is on its way."""
-    return ~exists().where(
-        tombstones.c.tenant == referrals.c.tenant,
-        tombstones.c.referral == referrals.c.code,
-        tombstones.c.consent_version > referrals.c.opened_version,
+    return ~(
+        exists()
+        .where(
+            tombstones.c.tenant == referrals.c.tenant,
+            tombstones.c.referral == referrals.c.code,
+            tombstones.c.consent_version > referrals.c.opened_version,
+        )
+        .correlate_except(tombstones)
     )
 
 
