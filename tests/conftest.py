@@ -11,7 +11,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import joined_anew
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from amanat.categories import OUTSIDE, Agency
 from amanat_local.keys import Keys
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from amanat.agency.testing import World
 
 pytest_plugins = ("counting",)
+event.listen(Engine, "before_cursor_execute", joined_anew.before_cursor_execute)
 
 Migrated = Callable[[str, str], Postgres]
 Emptied = Callable[[str], None]
