@@ -13,8 +13,11 @@ too. While the issuer is away, cached keys go on. No agency's token is good at a
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import httpx
@@ -37,13 +40,25 @@ EXPIRY_LEEWAY_S = 5  # an expired token stays expired
 REFETCH_AT_MOST_EVERY_S = 10
 REFRESH_AFTER_S = 300
 MAX_TOKEN_BYTES = 16_384
+REMEMBERED = 1_000  # tokens, by their digests
 
 _log = structlog.get_logger("amanat.auth")
 _bearer = HTTPBearer(auto_error=False, scheme_name="token", bearerFormat="JWT")
 
 
+@dataclass(frozen=True)
+class _Signed:
+    """What a token says, which was signed with this key."""
+
+    header: Mapping[str, Any]
+    key: ECKey | RSAKey | OKPKey
+    claims: Mapping[str, Any]
+
+
 class Verifier:
     """Checks tokens of one issuer for one audience.
+
+    A token's signature is checked once for each set of keys; what it says, its times among it, at each request.
 
     `http` fetches the key set, at most every 10 s whatever arrives, one fetch at a time. `now` is in epoch seconds.
     """
@@ -68,17 +83,31 @@ class Verifier:
         self._tried_at = float("-inf")
         self._fetched_at = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
+        self._signed: OrderedDict[bytes, _Signed] = OrderedDict()
 
     async def verify(self, token: str) -> Claims:
         """Raises Unauthenticated, the same whatever is wrong; IdentityUnavailable if no key was ever fetched."""
+        if len(token) > MAX_TOKEN_BYTES:
+            raise Unauthenticated(invalid_token=True)
+        digest = hashlib.sha256(token.encode()).digest()
+        signed = self._signed.get(digest)
+        if signed is None or await self._key(signed.header) is not signed.key:
+            signed = await self._verified(token)
+            self._remember(digest, signed)
+        return self._claims(signed.claims)
+
+    async def _verified(self, token: str) -> _Signed:
         try:
-            if len(token) > MAX_TOKEN_BYTES:
-                raise Unauthenticated(invalid_token=True)
-            key = await self._key(_header(token))
-            verified = jwt.decode(token, key, algorithms=list(ALGORITHMS))
+            header = _header(token)
+            key = await self._key(header)
+            return _Signed(header, key, jwt.decode(token, key, algorithms=list(ALGORITHMS)).claims)
         except (JoseError, ValueError, TypeError, KeyError):
             raise Unauthenticated(invalid_token=True) from None
-        return self._claims(verified.claims)
+
+    def _remember(self, digest: bytes, signed: _Signed) -> None:
+        self._signed[digest] = signed
+        while len(self._signed) > REMEMBERED:
+            self._signed.popitem(last=False)
 
     async def ready(self) -> None:
         """For `/readyz`: keys are there, or can be had. Raises IdentityUnavailable."""

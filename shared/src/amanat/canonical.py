@@ -11,6 +11,9 @@ _EXACT = 2**53 - 1
 """The largest integer that RFC 8785 can spell."""
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
 def dumps(value: Any) -> bytes:
     """What `rfc8785.dumps` gives, and what it raises.
 
@@ -19,12 +22,12 @@ def dumps(value: Any) -> bytes:
     """
     if not _is_plain(value):
         return rfc8785.dumps(value)
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def _is_plain(value: Any) -> bool:
     kind = type(value)
-    if kind is str:
+    if isinstance(value, str):  # names of tables and of categories are texts of a kind of their own
         return bool(value.isascii() or value.isprintable())  # what is not printable may be half a character
     if kind is dict:
         return all(type(name) is str and name.isascii() and _is_plain(each) for name, each in value.items())

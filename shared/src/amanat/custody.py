@@ -8,9 +8,9 @@ import hashlib
 from datetime import datetime
 from typing import Annotated
 
-import rfc8785
 from pydantic import BaseModel, ConfigDict, Field
 
+from amanat import canonical
 from amanat.categories import Agency
 from amanat.contracts.records.custody import Attestation, Counterpart, CustodyHalf
 from amanat.contracts.values import Celsius, Flag, Identifier, Line, Moment, Paragraph
@@ -71,5 +71,5 @@ def attested(body: NewHalf, principal: Principal, now: datetime) -> CustodyHalf:
 def canonical_sha256(half: CustodyHalf) -> str:
     """SHA-256 in hexadecimal of the half's canonical JSON (RFC 8785), without its attestation."""
     return hashlib.sha256(
-        rfc8785.dumps(half.model_dump(mode="json", exclude={"attestation"}, exclude_none=True))
+        canonical.dumps(half.model_dump(mode="json", exclude={"attestation"}, exclude_none=True))
     ).hexdigest()

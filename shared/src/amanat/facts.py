@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-import rfc8785
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from pydantic import ValidationError
 
+from amanat import canonical
 from amanat.categories import Agency
 from amanat.contracts import FACTS, Fact, SealedFact
 from amanat.directory import Directory
@@ -167,7 +167,7 @@ def _attributes(
 ) -> bytes:
     if time.tzinfo is None:
         raise ValueError("an event's time has a zone")
-    return rfc8785.dumps(
+    return canonical.dumps(
         {
             "agency": str(agency),
             "id": str(event_id),

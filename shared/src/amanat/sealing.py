@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import rfc8785
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from amanat import canonical
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -49,7 +50,7 @@ def associated_data(*, referral: str, category: str, event_id: UUID, contract: s
     Each part stands also in clear on the event; who changes one there makes the content unopenable. `contract` is the
     plaintext's contract name and version (`disclosed-records/1`), so that a later reader cannot take it for another.
     """
-    return rfc8785.dumps(
+    return canonical.dumps(
         {
             "category": str(category),
             "contract": contract,

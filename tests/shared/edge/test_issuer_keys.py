@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from amanat import auth
 from amanat.errors import Unauthenticated
 
 from .issuers import Issuer
@@ -57,3 +58,52 @@ async def test_many_that_come_at_once_wait_for_one_fetch(issuer: Issuer) -> None
     verifier = issuer.verifier()
     await asyncio.gather(*(verifier.verify(issuer.token()) for _ in range(20)))
     assert issuer.fetches == 1
+
+
+async def test_a_token_that_was_good_ends_with_its_key(issuer: Issuer) -> None:
+    verifier, token = issuer.verifier(), issuer.token()
+    await verifier.verify(token)
+    issuer.keys = [issuer.new_key("second")]
+    issuer.monotonic += 301
+    await verifier.verify(token)  # starts the refresh
+    await asyncio.sleep(0.01)
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(token)
+
+
+async def test_a_token_that_was_good_is_no_good_under_another_key_of_the_same_name(issuer: Issuer) -> None:
+    verifier, token = issuer.verifier(), issuer.token()
+    await verifier.verify(token)
+    issuer.keys = [issuer.new_key("first")]
+    issuer.monotonic += 301
+    await verifier.verify(token)
+    await asyncio.sleep(0.01)
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(token)
+
+
+async def test_a_token_that_was_good_expires(issuer: Issuer) -> None:
+    verifier, token = issuer.verifier(), issuer.token()
+    await verifier.verify(token)
+    issuer.now += 306
+    with pytest.raises(Unauthenticated):
+        await verifier.verify(token)
+
+
+async def test_one_changed_letter_of_a_token_that_was_good_is_refused(issuer: Issuer) -> None:
+    verifier, token = issuer.verifier(), issuer.token()
+    await verifier.verify(token)
+    for place in (len(token) // 2, len(token) - 2):
+        changed = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        with pytest.raises(Unauthenticated):
+            await verifier.verify(changed)
+
+
+async def test_no_more_tokens_are_remembered_than_there_is_room_for(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "REMEMBERED", 3)
+    verifier = issuer.verifier()
+    for _ in range(9):
+        await verifier.verify(issuer.token())
+    assert len(verifier._signed) == 3

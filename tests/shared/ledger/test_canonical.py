@@ -8,8 +8,10 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.sql.elements import quoted_name
 
 from amanat import canonical
+from amanat.categories import Category
 
 TEXTS = st.text(st.characters(blacklist_categories=()), max_size=20)
 VALUES = st.recursive(
@@ -36,7 +38,8 @@ def test_every_value_is_spelt_as_the_library_spells_it_or_refused_as_there(value
     "value",
     ["\x7f\x00\b\f\n\r\t\"\\/", "اردو، \u200c کے", "\u2028\ufeff", "\ud800", {"é": 1, "z": 2},
      {"\U0001f600": 1, "\ue000": 2}, 2**53, -(2**53), 2**53 - 1, 0.1, 1e21, -0.0,
-     [[]], {}, {"b": {"d": (1, 2)}, "a": None}, True],
+     [[]], {}, {"b": {"d": (1, 2)}, "a": None}, True,
+     Category.IDENTITY, {"a": [Category.CARE]}, quoted_name("records", None)],
 )  # fmt: skip
 def test_the_corners_too(value: Any) -> None:
     assert spelt(canonical.dumps, value) == spelt(rfc8785.dumps, value)

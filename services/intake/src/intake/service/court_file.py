@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import rfc8785
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from amanat import merkle, verify
+from amanat import canonical, merkle, verify
 from amanat.contracts.records import RECORDS, categories_of
 from amanat.db import AnyRow
 from amanat.directory import Directory
@@ -116,7 +115,7 @@ def entries_of(shown: Iterable[Told], nodes: Mapping[Node, bytes], size: int) ->
             "proof": [_base64(digest) for digest in proof],
             **_said(each),
         }
-        files[f"entries/{position:012d}.json"] = rfc8785.dumps(said)
+        files[f"entries/{position:012d}.json"] = canonical.dumps(said)
     return files
 
 
@@ -158,9 +157,9 @@ def files_of(entries: Mapping[str, bytes], frame: Mapping[str, Any], pdf: bytes 
     }
     files = {
         **entries,
-        **{name: rfc8785.dumps(page) for name, page in made.items()},
-        verify.INDEX: rfc8785.dumps(index),
-        verify.KEYS: rfc8785.dumps(frame["keys"]),
+        **{name: canonical.dumps(page) for name, page in made.items()},
+        verify.INDEX: canonical.dumps(index),
+        verify.KEYS: canonical.dumps(frame["keys"]),
         verify.CHECKPOINT: frame["checkpoint"].encode(),
         verify.COSIGNATURES: frame["cosignatures"].encode(),
     }

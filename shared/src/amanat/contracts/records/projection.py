@@ -1,9 +1,9 @@
 """What of a record may reach whom: the only way from a record to a disclosure."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from pydantic import JsonValue
-from pydantic.fields import FieldInfo
 
 from amanat.categories import Agency, Category, may_reach
 from amanat.contracts.base import Contract, Record
@@ -15,6 +15,7 @@ def categories_in(record: Record) -> frozenset[Category]:
     return frozenset(_categories(record))
 
 
+@cache
 def categories_of(contract: type[Contract]) -> frozenset[Category]:
     """The categories that a record of this type can hold, whether or not one holds anything of them."""
     found: set[Category] = set()
@@ -44,9 +45,8 @@ def project(record: Record, category: Category, agency: Agency, *, adult: bool) 
 
 
 def _categories(model: Contract) -> Iterator[Category]:
-    for name, field in type(model).model_fields.items():
+    for name, category, _ in _fields(type(model)):
         value = getattr(model, name)
-        category = category_of(field)
         if _unset(value) or category is None:
             continue
         parts = _parts(value)
@@ -59,26 +59,32 @@ def _categories(model: Contract) -> Iterator[Category]:
 
 def _project(model: Contract, category: Category, agency: Agency, *, adult: bool) -> dict[str, JsonValue]:
     projected: dict[str, JsonValue] = {}
-    for name, field in type(model).model_fields.items():
+    plain: set[str] = set()
+    for name, own, narrowed in _fields(type(model)):
         value = getattr(model, name)
-        if _unset(value) or not _may_have(field, agency, adult=adult):
+        if _unset(value) or not _may_have(own, narrowed, agency, adult=adult):
             continue
         parts = _parts(value)
         if parts is None:
-            if category_of(field) == category:
-                projected[name] = model.model_dump(mode="json", include={name})[name]
+            if own == category:
+                plain.add(name)
+                projected[name] = None  # its place
             continue
         inner = [found for part in parts if (found := _project(part, category, agency, adult=adult))]
         if inner:
             projected[name] = inner[0] if isinstance(value, Contract) else list[JsonValue](inner)
-    return projected
+    return {**projected, **model.model_dump(mode="json", include=plain)} if plain else projected
 
 
-def _may_have(field: FieldInfo, agency: Agency, *, adult: bool) -> bool:
-    category = category_of(field)
+@cache
+def _fields(contract: type[Contract]) -> tuple[tuple[str, Category | None, frozenset[Agency] | None], ...]:
+    """Of each field its name, its category, and its own ceiling where that is narrower."""
+    return tuple((name, category_of(field), reach_of(field)) for name, field in contract.model_fields.items())
+
+
+def _may_have(category: Category | None, narrowed: frozenset[Agency] | None, agency: Agency, *, adult: bool) -> bool:
     if category is None or not may_reach(category, agency, adult=adult):
         return False
-    narrowed = reach_of(field)
     return narrowed is None or agency == Agency.INTAKE or agency in narrowed
 
 
