@@ -43,8 +43,8 @@ from bench.figures import total_memory
 from bench.stack import STATION as RECIPIENT
 from bench.stack import case
 from intake.schemas import NewCase
-from intake.service.cases import open_case
 from intake.service.instruments import Instruments
+from intake.service.opening import open_case
 from intake.settings import CellSettings
 
 CELL, STATION = "arcc-karachi", "station-saddar"

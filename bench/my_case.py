@@ -38,7 +38,7 @@ from intake.my_case.api.desk import Desk
 from intake.my_case.schemas import NewClaim
 from intake.my_case.service.claims import choose, issue
 from intake.schemas import NewCase
-from intake.service.cases import open_case
+from intake.service.opening import open_case
 from intake.settings import Settings
 
 CELL = "arcc-karachi"
@@ -116,7 +116,7 @@ async def claim(desk: Desk) -> str:
     who = Principal(Agency.INTAKE, CELL, frozenset({"cell_staff"}), frozenset({CELL}), "bench", "bench", "bench")
     now, body = datetime.now(UTC), {"pin": PIN, "duress_pin": DURESS, "code_word": "bench"}
     async with desk.database.transaction(who.tenants) as session:
-        opened = await open_case(session, who, NewCase(), now, desk.tools.instruments)
+        opened = (await open_case(session, who, NewCase(), now, desk.tools.instruments)).answer
     chosen = await choose(desk.database, who, opened.case, NewClaim.model_validate(body), desk.tools)
     async with desk.database.transaction(who.tenants) as session:
         made = await issue(session, who, chosen, "en", now, desk.tools)

@@ -24,8 +24,8 @@ from bench.figures import Figure, Goal, compared
 from bench.ledger import CELL, principal
 from bench.road import told
 from intake.schemas import NewCase
-from intake.service.cases import open_case
 from intake.service.instruments import Instruments
+from intake.service.opening import open_case
 from intake.settings import Settings
 
 CASES = 200

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ASKERS = frozenset({"tenant", "tenants", "access", "cell", "cells", "leased", "own", "event"})
+ASKERS = frozenset(
+    {"tenant", "tenants", "access", "cell", "cells", "leased", "own", "event", "events", "referred", "rows", "asked"}
+)
 """Parameters that say whose rows a statement may touch."""
 CELL = "tests/intake/cell"
 JOINS, CASES, GLASS = (f"{CELL}/test_joins{of}.py" for of in ("", "_of_cases", "_of_broken_glass"))
@@ -121,11 +123,14 @@ TRIED: Mapping[str, Mapping[str, str]] = {
         "account": f"{JOINS}::test_leases",
         "note_unaccounted": f"{JOINS}::test_leases",
     },
+    "intake.repository.opening": {
+        "admit": f"{CELL}/test_bundles_together.py::test_a_visit_is_known_within_its_cell",
+    },
     "intake.repository.restorations": {
         "raise_floor": f"{CASES}::test_epochs_that_a_restore_gave_up",
     },
     "police_link.webhooks.repository.deliveries": {
-        "is_worth_telling": f"{QUEUE}::test_what_can_be_read_is_asked_within_its_station",
+        "worth_telling": f"{QUEUE}::test_what_can_be_read_is_asked_within_its_station",
         "purge": f"{QUEUE}::test_the_queue_is_purged_and_restored_within_its_station",
         "restore": f"{QUEUE}::test_the_queue_is_purged_and_restored_within_its_station",
         "requeue": BOTH,
@@ -143,8 +148,9 @@ TRIED: Mapping[str, Mapping[str, str]] = {
         "receivers": BOTH,
     },
     "amanat.agency.arriving": {
-        "add_referral": f"{STATIONS}::test_a_referral_that_is_another_stations_does_not_arrive_here",
-        "is_hidden": f"{STATIONS}::test_what_the_feed_has_passed_by",
+        "add_referrals": f"{STATIONS}::test_a_referral_that_is_another_stations_does_not_arrive_here",
+        "hidden": f"{STATIONS}::test_what_the_feed_has_passed_by",
+        "put_disclosures": f"{STATIONS}::test_a_disclosure_replaces_none_of_another_stations",
         "arrive_again": f"{STATIONS}::test_a_referral_that_is_another_stations_does_not_arrive_here",
         "note_withdrawal": f"{STATIONS}::test_a_withdrawal_takes_effect_at_its_own_station",
         "put_kit": f"{STATIONS}::test_a_kit_is_announced_to_its_own_station",
@@ -164,6 +170,10 @@ TRIED: Mapping[str, Mapping[str, str]] = {
 """{room: {function: the test that asks it as another tenant}}"""
 NOT_ASKED = {
     "intake.repository.cases.own_only": "says which access reads originals, and nothing of a tenant",
+    "intake.repository.changes.rows_of": "makes rows and touches none",
+    "intake.repository.opening.rows_of_case": "makes rows and touches none",
+    "intake.repository.opening.with_entries": "makes rows and touches none",
+    "intake.repository.opening.write": "only inserts",
     "amanat.agency.repository.not_withdrawn": "is a part of the statements beside it, which are tried",
     "amanat.agency.arriving.in_order": "only waits for others, by the tenant's name",
     "forensics.repository.one_at_a_time": "only waits for others, by the tenant's name",

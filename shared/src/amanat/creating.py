@@ -15,7 +15,8 @@ from starlette.responses import Response
 
 from amanat.at_rest import Macs
 from amanat.db import Database
-from amanat.idempotency import Done, once
+from amanat.groupcommit import GroupCommit, Key, Rows, Writing
+from amanat.idempotency import Done, check_key, once
 from amanat.principal import Principal
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -27,6 +28,38 @@ class Created(Generic[Answer]):
 
     location: str
     answer: Answer
+
+
+@dataclass(frozen=True)
+class Prepared(Created[Answer]):
+    """What an effect will have made, and the rows that are all of it: nothing that is stored was read for them."""
+
+    rows: Rows
+    stands: Callable[[], bool]
+
+
+async def create_together(
+    request: Request,
+    group: GroupCommit,
+    macs: Macs,
+    principal: Principal,
+    key: str,
+    prepare: Callable[[], Prepared[Answer]],
+    *,
+    status: int = 201,
+) -> Response | None:
+    """Commits what `prepare` makes together with what else comes now; None when it must be done alone, by `create`:
+    the key was used before, or what `prepare` raises is to be told only if it was not. Raises what `check_key` does."""
+    check_key(key)
+    try:
+        prepared = prepare()
+    except Exception:  # whatever it is: told by `create`, unless the key was used before
+        return None
+    body_hmac = macs.body(principal.client, await _asked(request))
+    used = Key(principal.organisation, principal.client, key, body_hmac, status, prepared.location)
+    if not await group.commit(Writing(principal.tenants, used, prepared.rows, prepared.stands)):
+        return None
+    return _response(prepared.answer, status, prepared.location, replayed=False)
 
 
 async def create(
@@ -44,7 +77,7 @@ async def create(
 
     Raises what they raise, KeyReused for another request under the key, Busy for a twin still under way.
     """
-    asked = f"{request.method} {request.url.path}\n".encode() + await request.body()
+    asked = await _asked(request)
     made: list[Created[Answer]] = []
 
     async with database.transaction(principal.tenants) as session:
@@ -63,7 +96,15 @@ async def create(
             effect=act,
         )
         answer = made[0].answer if made else await rebuild(session, done.location or "")
-    headers = {"Location": done.location or ""}
-    if done.replayed:
+    return _response(answer, done.status, done.location or "", replayed=done.replayed)
+
+
+async def _asked(request: Request) -> bytes:
+    return f"{request.method} {request.url.path}\n".encode() + await request.body()
+
+
+def _response(answer: BaseModel, status: int, location: str, *, replayed: bool) -> Response:
+    headers = {"Location": location}
+    if replayed:
         headers["Idempotency-Replayed"] = "true"
-    return Response(answer.model_dump_json(), status_code=done.status, media_type="application/json", headers=headers)
+    return Response(answer.model_dump_json(), status_code=status, media_type="application/json", headers=headers)

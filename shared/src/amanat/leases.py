@@ -77,18 +77,23 @@ class LeaseClient:
 
         The caller asks `live(boottime())` again just before the first byte of its answer.
         """
-        ask = Ask(referral, organisation, purpose)
-        held = self._held.get(ask)
-        if held is not None and not held.has(need):
-            held = None
-        if held is not None and held.live(self._boottime() + LEFT_SECONDS):
+        held = self.held(referral, organisation, purpose, need=need)
+        if held is not None:
             return held
+        ask = Ask(referral, organisation, purpose)
         try:
             return await self._asked(ask, need)
         except GateAway:
-            if held is not None and held.live(self._boottime()):
+            held = self._held.get(ask)
+            if held is not None and held.has(need) and held.live(self._boottime()):
                 return held
             raise
+
+    def held(self, referral: str, organisation: str, purpose: str, *, need: Collection[UUID] = ()) -> Lease | None:
+        """The lease that is here, if it lives a while yet and has every key of `need`: nobody is asked for it."""
+        held = self._held.get(Ask(referral, organisation, purpose))
+        good = held is not None and held.has(need) and held.live(self._boottime() + LEFT_SECONDS)
+        return held if good else None
 
     async def _asked(self, ask: Ask, need: Collection[UUID]) -> Lease:
         try:

@@ -6,6 +6,7 @@ Headers hold ids, types, times and the pseudonym of the referral, nothing person
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -39,8 +40,7 @@ class Retention(Protocol):
     def inbox_retention_days(self) -> int: ...
 
 
-async def add(
-    session: AsyncSession,
+def row(
     *,
     topic: str,
     event: Event,
@@ -53,8 +53,8 @@ async def add(
     epoch: int | None = None,
     organisation: str | None = None,
     traced: bool = True,
-) -> None:
-    """Saves an event to be published after this transaction commits; the key is the event's referral.
+) -> dict[str, Any]:
+    """The row of an event that is to be published after its transaction commits; the key is the event's referral.
 
     `seq` is assigned by the caller under the referral's row lock. `category`, `epoch` and `organisation` are the
     event's own when not given. `source` names the sender, `/intake` for instance. `now` has a time zone.
@@ -79,23 +79,27 @@ async def add(
         headers["ce_organisation"] = organisation
     if traced and (trace := traceparent()):
         headers["traceparent"] = trace
-    await session.execute(
-        insert(outbox).values(
-            event_id=event_id,
-            topic=topic,
-            key=event.referral,
-            tenant=tenant,
-            type=event.type,
-            headers=headers,
-            body=event.body(),
-            referral=event.referral,
-            seq=seq,
-            category=category,
-            epoch=epoch,
-            created_at=now,
-        )
-    )
-    wake(session)
+    return {
+        "event_id": event_id,
+        "topic": topic,
+        "key": event.referral,
+        "tenant": tenant,
+        "type": event.type,
+        "headers": headers,
+        "body": event.body(),
+        "referral": event.referral,
+        "seq": seq,
+        "category": category,
+        "epoch": epoch,
+        "created_at": now,
+    }
+
+
+async def add(session: AsyncSession, *rows: Mapping[str, Any]) -> None:
+    """Saves events in their order, as `row` made them, to be published after this transaction commits."""
+    if rows:
+        await session.execute(insert(outbox), list(rows))
+        wake(session)
 
 
 async def cancel(session: AsyncSession, *, tenant: str, referral: str, category: str, epoch_upto: int) -> int:

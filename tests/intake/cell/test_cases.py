@@ -53,20 +53,6 @@ async def test_a_case_opens_with_its_records_referrals_clocks_and_timeline(world
     assert {entry["kind"] for entry in shown["timeline"]} == {"case_opened", "consent_given", "referral_opened"}
 
 
-async def test_a_case_that_fails_at_its_end_leaves_nothing_behind(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fails(*_: object, **__: object) -> None:
-        raise RuntimeError("at the very end")
-
-    monkeypatch.setattr("intake.repository.changes.ledger.append", fails)
-    answer = await world.post("/v1/cases", {"person": ADULT, "consents": [consent(POLICE, "identity")]})
-    assert answer.status_code == 500
-    assert CANARY not in answer.text
-    for table in ("cases", "records", "consent_events", "referrals", "shares", "keys", "outbox", "idempotency"):
-        assert await world.rows(f"SELECT 1 FROM {table}") == [], table
-
-
 async def test_each_agency_reads_no_more_than_its_ceiling_whatever_is_granted(world: World) -> None:
     granted = [consent(agency, *EVERYTHING) for agency in (POLICE, FORENSICS, LEGAL)]
     answer = await world.post("/v1/cases", {**WHOLE, "consents": granted})

@@ -4,8 +4,9 @@ client or Kafka does, and is there once, whole. (Looks may be there more than on
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,10 @@ from stepping import How, Process, sweep
 
 from amanat.contracts.police_link import FirRegistered, ReferralAcknowledged
 from amanat.contracts.records import Acknowledgement, Fir
+from amanat.groupcommit import GroupCommit, Writing
 from amanat_local.postgres import Postgres
+from intake.repository import opening
+from intake.repository.changes import KEY_FENCE
 
 from .world import FORENSICS, LEGAL, POLICE, World, consent
 
@@ -89,17 +93,42 @@ def counted(count: Count, how: How, points: int, least: int) -> None:
     count(f"suspension points where something was {how}", points)
 
 
+class Inline(GroupCommit):
+    """Flushes where the request itself waits, so that it is interrupted there."""
+
+    async def commit(self, writing: Writing) -> bool:
+        told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((writing, told))
+        await self._flush()
+        return await told
+
+
+class Never(GroupCommit):
+    """Everybody goes alone."""
+
+    async def commit(self, writing: Writing) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("way", "least"), [(Inline, 8), (Never, 15)])
 @pytest.mark.parametrize("how", How)
 async def test_a_case_is_opened_once_wherever_its_request_is_interrupted(
-    world: World, rows: Rows, process: Process, how: How, count: Count
+    world: World, rows: Rows, process: Process, how: How, count: Count, way: type[GroupCommit], least: int
 ) -> None:
+    state = world.main_app.state
+    usual = state.desk
+
     async def act(number: int) -> None:
         person = {"full_name": "Invented Person", "birth_date": "1990-01-01"}
         body = {"person": person, "incident": {"history": "invented"}, "consents": list(SHARED)}
         answer = await world.post("/v1/cases", body, key=f"case-{how}-{number}")
         assert answer.status_code == 201, answer.text
 
-    counted(count, how, await swept(rows, act, how, process), 15)
+    state.desk = replace(usual, group=way(usual.database, opening.COLUMNS, fence=KEY_FENCE))
+    try:
+        counted(count, how, await swept(rows, act, how, process), least)
+    finally:
+        state.desk = usual
 
 
 @pytest.mark.parametrize("how", How)

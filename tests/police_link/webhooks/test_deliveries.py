@@ -51,7 +51,7 @@ async def test_an_event_that_rolls_back_queues_nothing(station: Station) -> None
 
     async def failing() -> None:
         async with station.world.worker.transaction([SADDAR]) as session:
-            await queueing.arrived(uuid4)(session, code, SADDAR, station.now())
+            await queueing.arrived(uuid4)(session, [(SADDAR, code)], station.now())
             raise LookupError
 
     with pytest.raises(LookupError):

@@ -47,13 +47,12 @@ async def test_what_can_be_read_is_asked_within_its_station(station: Station) ->
     code = await queued(station)
     elsewhere = station.world.gate.code()
     async with station.world.worker.transaction(BOTH) as session:
-        assert await deliveries.is_worth_telling(session, SADDAR, code) is True
-        assert await deliveries.is_worth_telling(session, CLIFTON, code) is False
+        asked = [(SADDAR, code), (CLIFTON, code), (SADDAR, elsewhere)]
+        assert await deliveries.worth_telling(session, asked) == {(SADDAR, code)}
         now = station.now()
         assert await deliveries.purge(session, SADDAR, code, now) == 0
         # To Clifton nothing of it can be read; that takes nothing out of Saddar's queue.
         assert await deliveries.purge(session, CLIFTON, code, now) == 0
-        assert await deliveries.is_worth_telling(session, SADDAR, elsewhere) is False
 
 
 def to_clifton(station: Station, table: str, changed: str = "") -> None:
@@ -74,13 +73,13 @@ async def test_the_queue_is_purged_and_restored_within_its_station(station: Stat
     async with station.world.worker.transaction(BOTH) as session:
         assert await deliveries.purge(session, CLIFTON, code, now) == 0
         assert await deliveries.purge(session, SADDAR, code, now) == 1
-        assert await deliveries.restore(session, SADDAR, code, now) == 0
+        assert await deliveries.restore(session, [(SADDAR, code)], now) == 0
         # Clifton can read something under that code, but no referral of it ever arrived there.
-        assert await deliveries.restore(session, CLIFTON, code, now) == 0
+        assert await deliveries.restore(session, [(CLIFTON, code)], now) == 0
     sql("police_link", f"UPDATE disclosures SET tenant = '{SADDAR}'")
     async with station.world.worker.transaction(BOTH) as session:
-        assert await deliveries.restore(session, CLIFTON, code, now) == 0
-        assert await deliveries.restore(session, SADDAR, code, now) == 1
+        assert await deliveries.restore(session, [(CLIFTON, code)], now) == 0
+        assert await deliveries.restore(session, [(SADDAR, code)], now) == 1
 
 
 async def test_a_subscription_counts_what_waits_for_its_own_station(station: Station) -> None:
@@ -89,3 +88,19 @@ async def test_a_subscription_counts_what_waits_for_its_own_station(station: Sta
     async with station.world.worker.transaction(BOTH) as session:
         [own] = await subscriptions.page(session, SADDAR, after=0, limit=9)
         assert own.queued == 1
+
+
+async def test_of_many_at_once_each_is_judged_by_its_own_withdrawals(station: Station) -> None:
+    """Each of the two lost a category that the other still has."""
+    gate, tell = station.world.gate, station.world.tell
+    name = ("person", {"full_name": "Invented"})
+    one, other = await queued(station), await queued(station)
+    for code in (one, other):
+        await tell(gate.disclosed(code, SADDAR, Category.IDENTITY, name))
+    await tell(gate.withdrawn(one, SADDAR, Category.INCIDENT), gate.withdrawn(other, SADDAR, Category.IDENTITY))
+    both, now = [(SADDAR, one), (SADDAR, other)], station.now() + timedelta(minutes=1)
+    station.postgres.sql("police_link", "UPDATE webhook_deliveries SET purged_at = now() WHERE referral IS NOT NULL")
+    [purged] = station.rows("SELECT count(*) FROM webhook_deliveries WHERE purged_at IS NOT NULL")
+    async with station.world.worker.transaction([SADDAR]) as session:
+        assert await deliveries.worth_telling(session, both) == set(both)
+        assert await deliveries.restore(session, both, now) == int(purged) > 0

@@ -44,7 +44,7 @@ async def test_a_removal_waits_for_an_arrival_and_takes_its_delivery_along(stati
     made = await station.subscribed()
     async with station.world.client(SADDAR) as client:
         async with station.world.worker.transaction([SADDAR]) as session:
-            await queueing.arrived(uuid4)(session, station.world.gate.code(), SADDAR, station.now())
+            await queueing.arrived(uuid4)(session, [(SADDAR, station.world.gate.code())], station.now())
             removal = asyncio.create_task(client.delete(f"/v1/subscriptions/{made['subscription']}"))
             await asyncio.sleep(0.2)
             assert not removal.done()
@@ -57,7 +57,7 @@ async def test_a_removal_at_the_moment_of_an_arrival_does_not_fail_its_event(sta
 
     async def arrival() -> None:
         async with station.world.worker.transaction([SADDAR]) as session:
-            await queueing.arrived(uuid4)(session, station.world.gate.code(), SADDAR, station.now())
+            await queueing.arrived(uuid4)(session, [(SADDAR, station.world.gate.code())], station.now())
 
     async with station.world.desk.database.transaction([SADDAR]) as session:
         await subscriptions.remove(session, SADDAR, UUID(made["subscription"]))

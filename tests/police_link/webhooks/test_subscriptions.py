@@ -162,7 +162,7 @@ async def test_every_statement_keeps_to_its_tenant_even_where_the_transaction_se
         await subscriptions.set_health(session, SADDAR, others, {"state": "failed"})
         assert await subscriptions.remove(session, SADDAR, others) is False
     async with station.world.worker.transaction(both) as session:
-        assert await subscriptions.receivers(session, SADDAR) == [own]
+        assert await subscriptions.receivers(session, {SADDAR}) == {SADDAR: [own]}
         assert await subscriptions.note_failure(session, SADDAR, others, now) is None
         claimed = await deliveries.claim(session, [SADDAR], claim=uuid4(), now=now, lease=LEASE, room=9, each=9)
         assert claimed == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,7 +12,7 @@ from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from amanat import parked
-from amanat.agency import handlers
+from amanat.agency import arriving, handlers
 from amanat.agency.testing import World, statements
 from amanat.categories import Category
 from amanat.contracts.withdrawals import TombstoneConfirmed, TombstonesReported
@@ -195,12 +196,36 @@ async def test_who_holds_no_tombstone_says_so(police: World) -> None:
     assert (reported.tombstones, reported.part, reported.parts) == ((), 1, 1)
 
 
+async def test_a_hundred_events_take_no_more_statements_than_one_of_each_kind(police: World) -> None:
+    gate = police.gate
+
+    async def told(referrals_of: int) -> int:
+        codes = [(gate.code(), SADDAR if number % 2 else CLIFTON) for number in range(referrals_of)]
+        opened = [gate.opened(code, to) for code, to in codes]
+        shared = [gate.disclosed(code, to, Category.INCIDENT, STORY) for code, to in codes]
+        with statements(police.worker) as seen:
+            await police.tell(*opened, *shared)
+        return len(seen)
+
+    assert await told(50) == await told(1)
+    assert len(await rows(police, disclosures)) == 51
+
+
+async def test_of_one_category_the_last_of_a_batch_is_kept(police: World) -> None:
+    gate, code, other = police.gate, police.gate.code(), police.gate.code()
+    first, second, third = (gate.disclosed(code, SADDAR, Category.INCIDENT, STORY) for _ in range(3))
+    elsewhere = gate.disclosed(other, CLIFTON, Category.INCIDENT, STORY)
+    await police.tell(gate.opened(code, SADDAR), gate.opened(other, CLIFTON), first, second, elsewhere, third)
+    kept = {row.referral: row.event_id for row in await rows(police, disclosures)}
+    assert kept == {code: third.event_id, other: elsewhere.event_id}
+
+
 async def test_what_is_hooked_in_is_part_of_the_events_transaction(police: World) -> None:
     called: list[tuple[str, ...]] = []
 
-    def hook(name: str) -> handlers.OfReferral:
-        async def note(session: object, referral: str, organisation: str, now: datetime) -> None:
-            called.append((name, referral, organisation))
+    def hook(name: str) -> handlers.OfReferrals:
+        async def note(session: object, places: Sequence[arriving.Referred], now: datetime) -> None:
+            called.extend((name, referral, organisation) for organisation, referral in places)
             if name == "refuses":
                 raise RuntimeError
 

@@ -172,10 +172,11 @@ async def test_a_referral_that_is_another_stations_does_not_arrive_here(two: Two
     )
     await arriving.in_order(two.worker, {SADDAR, CLIFTON})
     with pytest.raises(LookupError):
-        await arriving.add_referral(two.worker, opened, NOW)
+        await arriving.add_referrals(two.worker, [opened], NOW)
     await arriving.arrive_again(two.worker, CLIFTON, two.code)
     assert await two.row("referrals", ours) == before
-    assert await arriving.add_referral(two.worker, opened.model_copy(update={"organisation": SADDAR}), NOW) is True
+    ours_again = opened.model_copy(update={"organisation": SADDAR})
+    assert await arriving.add_referrals(two.worker, [ours_again], NOW) == {two.code}
     again = await two.row("referrals", ours)
     await arriving.arrive_again(two.worker, SADDAR, two.code)
     assert await two.row("referrals", ours) != again
@@ -186,12 +187,12 @@ async def test_what_the_feed_has_passed_by(two: Two) -> None:
     await two.police.tell(
         *(two.police.gate.withdrawn(code, SADDAR, category) for category in (Category.INCIDENT, Category.IDENTITY))
     )
-    assert await arriving.is_hidden(two.worker, CLIFTON, code) is False
+    assert await arriving.hidden(two.worker, [(CLIFTON, code)]) == []
     # What another station keeps under its code hides nothing, and shows nothing.
     two.plant("disclosures", f"tenant = '{CLIFTON}', referral = '{code}', category = 'digital'", "true")
     two.plant("disclosures", f"tenant = '{CLIFTON}', referral = '{code}'", f"tenant = '{SADDAR}' AND epoch = 1")
     two.plant("own_records", f"tenant = '{CLIFTON}', referral = '{code}'", "true")
-    assert await arriving.is_hidden(two.worker, SADDAR, code) is True
+    assert await arriving.hidden(two.worker, [(CLIFTON, code), (SADDAR, code)]) == [(SADDAR, code)]
     assert [row.code for row in await repository.arrivals(two.worker, OURS, after=0, limit=9)] == [two.code]
     # On its way is what no withdrawal of its own station's reaches.
     on_its_way = two.police.gate.code()
@@ -200,7 +201,7 @@ async def test_what_the_feed_has_passed_by(two: Two) -> None:
         "police_link",
         f"INSERT INTO tombstones VALUES ('{CLIFTON}', '{on_its_way}', 'incident', 9, 99, now(), now())",
     )
-    assert await arriving.is_hidden(two.worker, SADDAR, on_its_way) is False
+    assert await arriving.hidden(two.worker, [(SADDAR, on_its_way)]) == []
     assert len(await repository.arrivals(two.worker, OURS, after=0, limit=9)) == 2
 
 
@@ -216,10 +217,19 @@ async def test_a_disclosure_replaces_none_of_another_stations(two: Two) -> None:
     ) | {"tenant": CLIFTON, "seq": 999, "event_id": uuid4()}  # fmt: skip
     # A withdrawal of theirs reaches theirs alone.
     await arriving.put_tombstone(two.worker, withdrawn(two, CLIFTON), NOW)
-    await arriving.put_disclosure(two.worker, values)
+    await arriving.put_disclosures(two.worker, [values])
     assert await two.row("disclosures", where) == before
     assert (
         await two.worker.execute(text(f"SELECT 1 FROM disclosures WHERE tenant = '{CLIFTON}' AND seq = 999"))
     ).all() == []
-    await arriving.put_disclosure(two.worker, values | {"tenant": SADDAR})
+    await arriving.put_disclosures(two.worker, [values | {"tenant": SADDAR}])
     assert await two.row("disclosures", where) != before
+
+
+async def test_no_referral_is_passed_by_for_anothers_withdrawal(two: Two) -> None:
+    one, other = await open_case(two.police), await open_case(two.police)
+    gate = two.police.gate
+    await two.police.tell(
+        gate.withdrawn(one, SADDAR, Category.INCIDENT), gate.withdrawn(other, SADDAR, Category.IDENTITY)
+    )
+    assert await arriving.hidden(two.worker, [(SADDAR, one), (SADDAR, other)]) == []

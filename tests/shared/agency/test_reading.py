@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
+from amanat.agency import reading, repository
 from amanat.agency.testing import World, statements
 from amanat.categories import Category
+from amanat.sealing import open_sealed
 from amanat.tables import ledger_entries
 from amanat_local.postgres import Postgres
 
@@ -118,3 +122,50 @@ async def test_every_change_of_what_is_read_changes_the_etag(police: World, chan
         async with police.client(SADDAR) as officer:
             await officer.post(f"/v1/referrals/{code}/acknowledgement", json={}, headers={"Idempotency-Key": "1"})
     assert (await read(police, code, **{"If-None-Match": first})).status_code == 200
+
+
+async def test_a_read_whose_lease_is_here_takes_one_transaction(police: World) -> None:
+    code = await open_case(police)
+    counts = []
+    for _ in range(2):
+        with statements(police.desk.database) as seen:
+            assert (await read(police, code)).status_code == 200
+        counts.append(sum("amanat.tenants" in each for each in seen))
+    assert counts == [2, 1]
+
+
+@pytest.mark.parametrize("reads", [1, 2], ids=["a lease to be had", "a lease that is here"])
+async def test_nothing_is_opened_before_its_look_is_committed(
+    police: World, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, reads: int
+) -> None:
+    code = await open_case(police)
+    for _ in range(reads - 1):
+        await read(police, code)
+    committed: list[str] = []
+
+    def opening(key: bytes, sealed: bytes, aad: bytes) -> bytes:
+        committed.append(postgres.sql("police_link", "SELECT count(*) FROM looks").strip())
+        return open_sealed(key, sealed, aad)
+
+    monkeypatch.setattr(reading, "open_sealed", opening)
+    assert (await read(police, code)).status_code == 200
+    assert committed == [str(reads)] * 2
+
+
+async def test_what_is_withdrawn_between_the_listing_and_the_look_is_not_read(
+    police: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the lease here: both are of one transaction."""
+    code = await open_case(police)
+    await read(police, code)
+    versions = repository.versions
+
+    async def and_then(*arguments: Any) -> Any:
+        listed = await versions(*arguments)
+        await police.tell(police.gate.withdrawn(code, SADDAR, Category.INCIDENT, destroys=False))
+        return listed
+
+    monkeypatch.setattr(repository, "versions", and_then)
+    answer = await read(police, code)
+    assert set(answer.json()["parts"]) == {"identity"}
+    assert "told once" not in answer.text

@@ -24,6 +24,9 @@ class LeasesWith:
         self._inner, self._then = police.desk.leases, then
         police.desk = replace(police.desk, leases=self)
 
+    def held(self, *_: object, **__: object) -> None:
+        """Each is asked of the gate."""
+
     async def lease(self, referral: str, organisation: str, purpose: str, *, need: Collection[UUID] = ()) -> Lease:
         lease = await self._inner.lease(referral, organisation, purpose, need=need)
         await self._then()

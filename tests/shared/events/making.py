@@ -59,7 +59,8 @@ async def say(
     ids = [uuid4() for _ in events]
     for seq, (event_id, event) in enumerate(zip(ids, events, strict=True), start=1):
         await outbox.add(
-            session, topic=topic, event=event, event_id=event_id, tenant=tenant, seq=seq, now=now, source="/intake"
+            session,
+            outbox.row(topic=topic, event=event, event_id=event_id, tenant=tenant, seq=seq, now=now, source="/intake"),
         )
     return ids
 

@@ -13,6 +13,9 @@ from amanat.contracts.base import Event
 from amanat.contracts.records import Record
 from amanat.ledger import Parted
 
+Row = Mapping[str, Any]
+"""Column by column, as a table has it."""
+
 
 @dataclass(frozen=True)
 class Share:
@@ -98,13 +101,17 @@ class Line:
 class Changes:
     """What one transaction writes. Lists keep the order in which things came to be."""
 
+    records: list[Row] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
+    referrals_asked: list[Row] = field(default_factory=list)
+    """Each waits until a valid grant opens it, which may be at once: then it is among `referrals`, too."""
     referrals: dict[str, Referral] = field(default_factory=dict)
     keys: list[NewKey] = field(default_factory=list)
     shares_opened: list[tuple[str, Share]] = field(default_factory=list)
     shares_prolonged: list[tuple[str, Share]] = field(default_factory=list)
     shares_ended: list[tuple[str, Share, float]] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
-    timeline: list[dict[str, Any]] = field(default_factory=list)
+    timeline: list[Row] = field(default_factory=list)
     ledger: list[Line] = field(default_factory=list)
 
     def state(self, kind: str, subject: str, **said: JsonValue) -> None:

@@ -19,6 +19,7 @@ from intake.my_case import api as my_case
 from intake.my_case.api import pages
 from intake.my_case.api.desk import Desk as MyCaseDesk
 from intake.my_case.service.tools import Tools
+from intake.service import opening
 from intake.service.instruments import Instruments
 from intake.settings import Settings
 
@@ -28,10 +29,13 @@ def build(settings: Settings) -> FastAPI:
     database = Database(settings.database_url, application_name="intake-main")
     instruments = Instruments.from_settings(settings, FileKekPublic(settings.kek_public_dir), secrets.token_bytes)
 
+    group = opening.group(database)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await warm_up_off_loop()
         yield
+        await group.close()
         await database.dispose()
 
     app = create_app(
@@ -43,7 +47,7 @@ def build(settings: Settings) -> FastAPI:
         bodies={"/fhir": FHIR, "/my": pages.FORMS},
         renderers={"/fhir": refusal, "/my": pages.refuse},
     )
-    app.state.desk = Desk(database, instruments)
+    app.state.desk = Desk(database, instruments, group)
     app.state.my_case = MyCaseDesk(database, Tools.from_settings(settings, instruments, secrets.token_bytes))
     add_check(app, "database", lambda: ready(database))
     return app

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Text, and_, bindparam, exists, func, or_, select, text, update
+from sqlalchemy import ARRAY, Text, and_, bindparam, exists, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +13,11 @@ from amanat.agency.recording import SENT
 from amanat.agency.repository import expected, not_withdrawn
 from amanat.contracts.disclosures import CategoryWithdrawn, KitAnnounced, ReferralOpened
 from amanat.db import AnyRow
-from amanat.tables import disclosures, kits, own_records, referrals, tombstones
+from amanat.tables import Instant, disclosures, kits, own_records, referrals, tombstones
+from amanat.unnested import unnested
+
+Referred = tuple[str, str]
+"""An organisation, and its referral."""
 
 _IN_ORDER = text(
     "SELECT pg_advisory_xact_lock(hashtextextended('arrival ' || tenant, 4703392))"
@@ -27,28 +30,36 @@ async def in_order(session: AsyncSession, tenants: Collection[str]) -> None:
     await session.execute(_IN_ORDER, {"tenants": sorted(set(tenants))})
 
 
-async def add_referral(session: AsyncSession, event: ReferralOpened, now: datetime) -> bool:
-    """Whether the referral is new here, or open again after all of it was withdrawn: then it arrives again in the feed.
+async def add_referrals(session: AsyncSession, events: Sequence[ReferralOpened], now: datetime) -> set[str]:
+    """Those of these referrals, each named once, that are new here, or open again after all of it was withdrawn: then
+    it arrives again in the feed.
 
-    Raises LookupError if the code is another organisation's.
+    Raises LookupError if a code is another organisation's.
     """
-    added = await session.scalar(
-        insert(referrals)
-        .values(
-            code=event.referral,
-            tenant=event.organisation,
-            purpose=event.purpose,
-            state=SENT,
-            opened_at=event.opened_at,
-            received_at=now,
-            consent_version=event.consent_version,
-            opened_version=event.consent_version,
-        )
-        .on_conflict_do_nothing(index_elements=[referrals.c.code])
-        .returning(referrals.c.code)
+    given = unnested(
+        "given",
+        {name: referrals.c[name].type for name in ("code", "tenant", "purpose", "opened_at", "consent_version")},
+        [(each.referral, each.organisation, each.purpose, each.opened_at, each.consent_version) for each in events],
     )
-    if added is not None:
-        return True
+    columns = given.c
+    names = {
+        "code": columns.code,
+        "tenant": columns.tenant,
+        "purpose": columns.purpose,
+        "state": literal(SENT, Text),
+        "opened_at": columns.opened_at,
+        "received_at": literal(now, Instant),
+        "consent_version": columns.consent_version,
+        "opened_version": columns.consent_version,
+    }
+    new = insert(referrals).from_select(list(names), select(*names.values()).order_by(columns.place))
+    added = set(
+        await session.scalars(new.on_conflict_do_nothing(index_elements=[referrals.c.code]).returning(referrals.c.code))
+    )
+    return added | {e.referral for e in events if e.referral not in added and await _open_again(session, e, now)}
+
+
+async def _open_again(session: AsyncSession, event: ReferralOpened, now: datetime) -> bool:
     known = (referrals.c.code == event.referral, referrals.c.tenant == event.organisation)
     again = await session.scalar(
         update(referrals)
@@ -68,47 +79,48 @@ async def add_referral(session: AsyncSession, event: ReferralOpened, now: dateti
     return again is not None
 
 
-def _disclosed(name: str) -> ColumnElement[Any]:
-    return bindparam(name, type_=disclosures.c[name].type)
-
-
 _NAMES = ("tenant", "referral", "category", "epoch", "key_id", "seq", "event_id", "contract", "sealed", "received_at")
 
 
-async def put_disclosure(session: AsyncSession, values: dict[str, object]) -> None:
-    """Keeps a category's sealed projection, replacing an older one. What is withdrawn already is not kept: an epoch
-    never revives."""
-    given = {name: _disclosed(name) for name in _NAMES}
-    living: Select[Any] = select(*given.values()).where(
-        not_withdrawn(given["tenant"], given["referral"], given["category"], given["epoch"])
+async def put_disclosures(session: AsyncSession, rows: Sequence[Mapping[str, object]]) -> None:
+    """Keeps categories' sealed projections, each category of a referral once, replacing older ones. What is withdrawn
+    already is not kept: an epoch never revives."""
+    ordered = sorted(rows, key=lambda row: (row["tenant"], row["referral"], row["category"]))
+    kinds = {name: disclosures.c[name].type for name in _NAMES}
+    given = unnested("given", kinds, [[row[name] for name in _NAMES] for row in ordered])
+    living = (
+        select(*(given.c[name] for name in _NAMES))
+        .where(not_withdrawn(given.c.tenant, given.c.referral, given.c.category, given.c.epoch))
+        # By key, so that two workers with the same events do not wait for each other in a circle.
+        .order_by(given.c.place)
     )
-    new = insert(disclosures).from_select(list(given), living)
+    new = insert(disclosures).from_select(list(_NAMES), living)
     await session.execute(
         new.on_conflict_do_update(
             index_elements=[disclosures.c.tenant, disclosures.c.referral, disclosures.c.category],
             set_={name: new.excluded[name] for name in _NAMES[3:]},
             where=(new.excluded.seq > disclosures.c.seq) & (new.excluded.epoch >= disclosures.c.epoch),
-        ),
-        values,
-    )
-
-
-async def is_hidden(session: AsyncSession, tenant: str, referral: str) -> bool:
-    """Whether the feed has passed over the referral: it is here, and there is nothing to read of it nor on its way."""
-    read = and_(
-        disclosures.c.tenant == tenant,
-        disclosures.c.referral == referral,
-        not_withdrawn(tenant, referral, disclosures.c.category, disclosures.c.epoch),
-    )
-    recorded = and_(own_records.c.tenant == tenant, own_records.c.referral == referral)
-    statement = select(
-        exists().where(
-            referrals.c.tenant == tenant,
-            referrals.c.code == referral,
-            ~or_(exists().where(read), exists().where(recorded), expected()),
         )
     )
-    return bool(await session.scalar(statement))
+
+
+async def hidden(session: AsyncSession, referred: Collection[Referred]) -> list[Referred]:
+    """Those of these referrals that the feed has passed over: it is here, and there is nothing to read of it nor on its
+    way."""
+    asked = unnested("asked", {"tenant": Text(), "referral": Text()}, sorted(referred))
+    read = and_(
+        disclosures.c.tenant == referrals.c.tenant,
+        disclosures.c.referral == referrals.c.code,
+        not_withdrawn(referrals.c.tenant, referrals.c.code, disclosures.c.category, disclosures.c.epoch),
+    )
+    recorded = and_(own_records.c.tenant == referrals.c.tenant, own_records.c.referral == referrals.c.code)
+    statement = (
+        select(referrals.c.tenant, referrals.c.code)
+        .join(asked, and_(asked.c.tenant == referrals.c.tenant, asked.c.referral == referrals.c.code))
+        .where(~or_(exists().where(read), exists().where(recorded), expected()))
+        .order_by(asked.c.place)
+    )
+    return [(row.tenant, row.code) for row in await session.execute(statement)]
 
 
 async def arrive_again(session: AsyncSession, tenant: str, referral: str) -> None:

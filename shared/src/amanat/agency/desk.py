@@ -18,6 +18,8 @@ from amanat.pages import Cursors
 class Leases(Protocol):
     """What reading needs of `amanat.leases.LeaseClient`."""
 
+    def held(self, referral: str, organisation: str, purpose: str, *, need: Collection[UUID] = ()) -> Lease | None: ...
+
     async def lease(self, referral: str, organisation: str, purpose: str, *, need: Collection[UUID] = ()) -> Lease: ...
 
 

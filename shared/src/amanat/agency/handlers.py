@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger
 from amanat.agency import arriving
+from amanat.agency.arriving import Referred
 from amanat.agency.instruments import Instruments
 from amanat.agency.recording import send
 from amanat.contracts.base import Event
@@ -45,11 +46,12 @@ _log = structlog.get_logger(__name__)
 NEVER_PARK = frozenset({CategoryWithdrawn.type, TombstonesRequested.type})
 EVERYBODY = "*"
 
-OfReferral = Callable[[AsyncSession, str, str, datetime], Awaitable[None]]
-"""(session, referral, organisation, now): part of the event's transaction; what it raises parks the event."""
+OfReferrals = Callable[[AsyncSession, Sequence[Referred], datetime], Awaitable[None]]
+"""(session, each referral once, now): part of the events' transaction; what it raises parks an event."""
 OfKit = Callable[[AsyncSession, str, str, str, datetime], Awaitable[None]]
 """(session, referral, organisation, barcode, now), likewise."""
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 
 class Misaddressed(Exception):
@@ -58,12 +60,12 @@ class Misaddressed(Exception):
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a service does besides, in the same transaction: on a referral's arrival, on each newly disclosed category,
-    on each withdrawal (queued webhooks are purged there), on each newly announced kit."""
+    """What a service does besides, in the same transaction: on referrals' arrival, on newly disclosed categories, on
+    withdrawals (queued webhooks are purged there), on each newly announced kit."""
 
-    arrived: Sequence[OfReferral] = ()
-    disclosed: Sequence[OfReferral] = ()
-    withdrawn: Sequence[OfReferral] = ()
+    arrived: Sequence[OfReferrals] = ()
+    disclosed: Sequence[OfReferrals] = ()
+    withdrawn: Sequence[OfReferrals] = ()
     kit_announced: Sequence[OfKit] = ()
 
 
@@ -93,33 +95,33 @@ class _Effects:
     async def referral_opened(self, session: AsyncSession, events: Sequence[Received]) -> None:
         now, opened = self.now(), [_addressed(each, ReferralOpened) for each in events]
         await arriving.in_order(session, {event.organisation for event in opened})
-        for event in opened:
-            if await arriving.add_referral(session, event, now):
-                await _call(self.hooks.arrived, session, event, now)
+        for wave in _waves(opened, lambda event: event.referral):
+            new = await arriving.add_referrals(session, wave, now)
+            arrived = [(event.organisation, event.referral) for event in wave if event.referral in new]
+            await _call(self.hooks.arrived, session, arrived, now)
 
     async def category_disclosed(self, session: AsyncSession, events: Sequence[Received]) -> None:
         now = self.now()
-        for each in events:
-            event = _addressed(each, CategoryDisclosed)
-            values = event.model_dump(exclude={"organisation"}) | {
-                "tenant": event.organisation,
-                "event_id": each.event_id,
-                "received_at": now,
-            }
+        rows = [
+            dict(_addressed(each, CategoryDisclosed)) | {"event_id": each.event_id, "received_at": now}
+            for each in events
+        ]
+        for wave in _waves(rows, lambda row: (row["organisation"], row["referral"], row["category"])):
+            places = list(dict.fromkeys((row["organisation"], row["referral"]) for row in wave))
             # Parked while another category was withdrawn, it comes to a referral that readers have passed by.
-            hidden = await arriving.is_hidden(session, event.organisation, event.referral)
-            await arriving.put_disclosure(session, values)
-            if hidden:
-                await arriving.arrive_again(session, event.organisation, event.referral)
-            await _call(self.hooks.disclosed, session, event, now)
+            hidden = await arriving.hidden(session, places)
+            await arriving.put_disclosures(session, [{**row, "tenant": row["organisation"]} for row in wave])
+            for organisation, referral in hidden:
+                await arriving.arrive_again(session, organisation, referral)
+            await _call(self.hooks.disclosed, session, places, now)
 
     async def category_withdrawn(self, session: AsyncSession, events: Sequence[Received]) -> None:
         now, withdrawn = self.now(), [_read(each, CategoryWithdrawn) for each in events]
         seqs = [await arriving.note_withdrawal(session, event) for event in withdrawn]
         for event in withdrawn:
             await arriving.put_tombstone(session, event, now)
-        for event in withdrawn:
-            await _call(self.hooks.withdrawn, session, event, now)
+        places = list(dict.fromkeys((event.organisation, event.referral) for event in withdrawn))
+        await _call(self.hooks.withdrawn, session, places, now)
         for event, seq in zip(withdrawn, seqs, strict=True):
             confirmed = TombstoneConfirmed(
                 referral=event.referral, category=event.category, epoch=event.epoch, confirmed_at=now
@@ -181,14 +183,21 @@ class _Effects:
                 await send(session, reported, tenant=EVERYBODY, seq=None, now=now, instruments=self.instruments)
 
 
-async def _call(
-    hooks: Sequence[OfReferral],
-    session: AsyncSession,
-    event: ReferralOpened | CategoryDisclosed | CategoryWithdrawn,
-    now: datetime,
-) -> None:
-    for hook in hooks:
-        await hook(session, event.referral, event.organisation, now)
+async def _call(hooks: Sequence[OfReferrals], session: AsyncSession, places: Sequence[Referred], now: datetime) -> None:
+    if places:
+        for hook in hooks:
+            await hook(session, places, now)
+
+
+def _waves(each: Sequence[T], key: Callable[[T], object]) -> list[list[T]]:
+    """All of them, in their order, in as few parts as hold each key once: one statement can change a row once."""
+    waves: list[dict[object, T]] = []
+    for one in each:
+        wave = next((wave for wave in waves if key(one) not in wave), None)
+        if wave is None:
+            waves.append(wave := {})
+        wave[key(one)] = one
+    return [list(wave.values()) for wave in waves]
 
 
 def _read(received: Received, kind: type[E]) -> E:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.agency import repository
 from amanat.agency.desk import Desk
@@ -27,7 +28,7 @@ from amanat.db import AnyRow
 from amanat.errors import GateUnavailable, NotFound
 from amanat.lease_wire import GateAway, Lease
 from amanat.ledger import Source
-from amanat.looks import fetch, look
+from amanat.looks import fetch_within, look
 from amanat.principal import Principal
 from amanat.sealing import associated_data, open_sealed
 from amanat.tables import own_records
@@ -90,19 +91,32 @@ async def read_kit(desk: Desk, principal: Principal, barcode: str, unchanged: Un
 
 async def _read(desk: Desk, principal: Principal, asked: _Asked, unchanged: Unchanged) -> Answer:
     for _ in range(TRIES):
+        fetched: _Fetched | None = None
         async with desk.database.transaction(principal.tenants) as session:
             listed = await repository.versions(session, own(principal), asked.which)
-        live = [row for row in listed if row.key_id is not None]
-        if live or (listed and listed[0].own_seq is not None):
-            etag = _etag(desk.instruments, asked, listed[0], live, listed[0].own_seq)
-            if unchanged(etag):
-                return Answer(etag, None, good=lambda: True)
-        code = listed[0].code if listed else asked.unknown
-        lease = await _lease(desk, principal, code, live)
-        answer = await _look(desk, principal, asked, code, lease, live)
+            live = [row for row in listed if row.key_id is not None]
+            if live or (listed and listed[0].own_seq is not None):
+                etag = _etag(desk.instruments, asked, listed[0], live, listed[0].own_seq)
+                if unchanged(etag):
+                    return Answer(etag, None, good=lambda: True)
+            code = listed[0].code if listed else asked.unknown
+            lease = _held(desk, principal, code, live)
+            if lease is not None:
+                fetched = await _fetch(session, desk, principal, asked, code, lease, live)
+        # Nothing of it is opened before that transaction has committed; and none is held open while the gate is asked.
+        if fetched is None:
+            lease = await _lease(desk, principal, code, live)
+            async with desk.database.transaction(principal.tenants) as session:
+                fetched = await _fetch(session, desk, principal, asked, code, lease, live)
+        answer = _answer(desk, principal, asked, fetched)
         if answer.good():
             return answer
     raise GateUnavailable(retry_after=1)
+
+
+def _held(desk: Desk, principal: Principal, code: str, live: Sequence[AnyRow]) -> Lease | None:
+    need = [row.key_id for row in live]
+    return desk.leases.held(code, principal.organisation, desk.instruments.purpose, need=need)
 
 
 async def _lease(desk: Desk, principal: Principal, code: str, live: Sequence[AnyRow]) -> Lease:
@@ -114,17 +128,32 @@ async def _lease(desk: Desk, principal: Principal, code: str, live: Sequence[Any
         raise GateUnavailable(retry_after=2) from None
 
 
-async def _look(
-    desk: Desk, principal: Principal, asked: _Asked, code: str, lease: Lease, live: Sequence[AnyRow]
-) -> Answer:
+@dataclass(frozen=True)
+class _Fetched:
+    """Rows, sealed, whose look is on record once their transaction has committed."""
+
+    rows: Sequence[AnyRow]
+    began: float
+    named: frozenset[Category]
+    lease: Lease
+
+
+async def _fetch(
+    session: AsyncSession,
+    desk: Desk,
+    principal: Principal,
+    asked: _Asked,
+    code: str,
+    lease: Lease,
+    live: Sequence[AnyRow],
+) -> _Fetched:
     instruments = desk.instruments
     granted = from_lease(lease)
     leased = {lease.keys[row.key_id].category for row in live if row.key_id in lease.keys}
     named = frozenset(leased) & granted.categories
     began = desk.boottime()
-    rows = await fetch(
-        desk.database,
-        tenants=principal.tenants,
+    rows = await fetch_within(
+        session,
         look=look(
             principal,
             look_id=instruments.new_id(),
@@ -141,16 +170,21 @@ async def _look(
         tells=True,
         statement=repository.parts_statement(granted, own(principal), code, list(lease.keys.items())),
     )
+    return _Fetched(rows, began, named, lease)
+
+
+def _answer(desk: Desk, principal: Principal, asked: _Asked, fetched: _Fetched) -> Answer:
+    rows, lease = fetched.rows, fetched.lease
     if not rows:
         raise NotFound
     # A category that came in only after it was named in the look is left for the next look.
-    shown = [row for row in rows if row.part != repository.PART or Category(row.category) in named]
-    opened = _open(instruments, asked, rows[0], shown, lease, principal.organisation)
+    shown = [row for row in rows if row.part != repository.PART or Category(row.category) in fetched.named]
+    opened = _open(desk.instruments, asked, rows[0], shown, lease, principal.organisation)
     body = _body(asked, opened).model_dump_json().encode()
 
     def good() -> bool:
         now = desk.boottime()
-        return not opened.parts or (lease.live(now) and now - began <= OLDEST_S)
+        return not opened.parts or (lease.live(now) and now - fetched.began <= OLDEST_S)
 
     return Answer(opened.etag, body, good)
 

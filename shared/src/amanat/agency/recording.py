@@ -146,11 +146,13 @@ async def send(
     sealed = instruments.sealer.seal(fact, event_id=event_id, type=fact.type, referral=fact.referral, time=now)
     await outbox.add(
         session,
-        topic=f"facts.{instruments.agency}",
-        event=sealed,
-        event_id=event_id,
-        tenant=tenant,
-        seq=seq,
-        now=now,
-        source=f"/{instruments.agency}",
+        outbox.row(
+            topic=f"facts.{instruments.agency}",
+            event=sealed,
+            event_id=event_id,
+            tenant=tenant,
+            seq=seq,
+            now=now,
+            source=f"/{instruments.agency}",
+        ),
     )

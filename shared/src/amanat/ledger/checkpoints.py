@@ -44,14 +44,16 @@ class Speaker:
         """Saves an event for all other services, in the caller's transaction."""
         await outbox.add(
             session,
-            topic=f"checkpoints.{self.service}",
-            event=event,
-            event_id=self.new_id(),
-            tenant=EVERYBODY,
-            seq=None,
-            now=now,
-            source=f"/{self.service}",
-            traced=False,
+            outbox.row(
+                topic=f"checkpoints.{self.service}",
+                event=event,
+                event_id=self.new_id(),
+                tenant=EVERYBODY,
+                seq=None,
+                now=now,
+                source=f"/{self.service}",
+                traced=False,
+            ),
         )
 
 

@@ -9,13 +9,13 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
-from amanat.creating import Created, create
+from amanat.creating import Created, Prepared, create, create_together
 from amanat.errors import PreconditionRequired
 from amanat.headers import IdempotencyKey, IfNoneMatch, matches
 from amanat.problems import problems
 from intake import schemas
 from intake.api.desk import AtDesk, CaseCode, Desk, Member, Transaction
-from intake.service import cases, reading
+from intake.service import cases, opening, reading
 
 router = APIRouter(tags=["cases"])
 IfMatchWhenCorrecting = Annotated[
@@ -44,15 +44,21 @@ async def open_case(
     body: schemas.NewCase, request: Request, principal: Member, key: IdempotencyKey, desk: AtDesk
 ) -> Response:
     """Open a case with its records, consents and requested referrals."""
+    instruments = desk.instruments
+
+    def prepare() -> Prepared[schemas.CaseOpened]:
+        made = opening.make(principal, body, desk.now, instruments)
+        return Prepared(f"/v1/cases/{made.case.code}", made.answer, made.together, lambda: made.stands(instruments))
 
     async def effect(session: AsyncSession) -> Created[schemas.CaseOpened]:
-        opened = await cases.open_case(session, principal, body, desk.now, desk.instruments)
-        return Created(f"/v1/cases/{opened.case}", opened)
+        made = await opening.open_case(session, principal, body, desk.now, instruments)
+        return Created(f"/v1/cases/{made.case.code}", made.answer)
 
     async def rebuild(session: AsyncSession, location: str) -> schemas.CaseOpened:
-        return await reading.opened(session, principal, location.rsplit("/", 1)[-1], desk.instruments)
+        return await reading.opened(session, principal, location.rsplit("/", 1)[-1], instruments)
 
-    return await create(request, desk.database, desk.instruments.macs, principal, key, effect, rebuild)
+    together = await create_together(request, desk.group, instruments.macs, principal, key, prepare)
+    return together or await create(request, desk.database, instruments.macs, principal, key, effect, rebuild)
 
 
 @router.get(

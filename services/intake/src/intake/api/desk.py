@@ -13,6 +13,7 @@ from amanat.auth import require
 from amanat.categories import Agency
 from amanat.codes import PREFIX, BadCode, parse_code
 from amanat.db import Database
+from amanat.groupcommit import GroupCommit
 from amanat.principal import Principal
 from intake.service.instruments import Instruments
 
@@ -41,6 +42,8 @@ class Desk:
 
     database: Database
     instruments: Instruments
+    group: GroupCommit
+    """Of cases that are opened."""
 
     @property
     def now(self) -> datetime:

@@ -1,7 +1,8 @@
 """`POST /fhir` and `GET /fhir/metadata`. Everything here is answered in FHIR, refusals too (OperationOutcome)."""
 
 import hashlib
-from datetime import date
+from collections.abc import Callable
+from datetime import date, datetime
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from amanat import telemetry
 from amanat.errors import Refused
+from amanat.groupcommit import Key
 from amanat.headers import KEY_PATTERN
 from amanat.idempotency import Done, check_key, once
 from amanat.problems import prefers_urdu
@@ -42,7 +44,7 @@ _EXAMPLE = {
 }
 """The least that is a visit; more in docs/fhir.md."""
 _BUNDLE = {"schema": {"type": "object"}, "example": _EXAMPLE}
-Key = Annotated[
+KeyHeader = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
@@ -70,7 +72,7 @@ def refusal(refused: Refused, accept_language: str) -> Response:
     responses=dict.fromkeys((400, 401, 403, 409, 413, 415, 422, 429, 500, 503), _OUTCOME),
     openapi_extra={"requestBody": {"required": True, "content": {fhir.MEDIA_TYPE: _BUNDLE}}},
 )
-async def take_bundle(request: Request, principal: Member, desk: AtDesk, key: Key = None) -> Response:
+async def take_bundle(request: Request, principal: Member, desk: AtDesk, key: KeyHeader = None) -> Response:
     """Take a FHIR R4 transaction Bundle of one visit: a new case, or more of a known one."""
     fhir.check_media_type(request.headers.get("content-type", ""))
     body = await request.body()
@@ -79,6 +81,15 @@ async def take_bundle(request: Request, principal: Member, desk: AtDesk, key: Ke
     cell = cases.cell_of(principal, None)
     mapped = fhir.to_new_case(parsed, instruments.directory, cell, now)
     digest = instruments.macs.body(principal.client, b"POST /fhir\n" + parsed.canonical)
+    # FHIR clients send no key: the same bundle of the same client is the same request.
+    named = f"fhir-{hashlib.sha256(digest).hexdigest()}" if key is None else check_key(key)
+
+    def used(location: str) -> Key:
+        return Key(principal.organisation, principal.client, named, digest, 200, location)
+
+    opened = await _opened_together(desk, principal, mapped, used, now)
+    if opened is not None:
+        return FhirResponse(fhir.response_bundle(opened.mapped, opened.case, opened.records, added=False))
     taken: list[bundles.Taken] = []
 
     async with desk.database.transaction(principal.tenants) as session:
@@ -92,8 +103,7 @@ async def take_bundle(request: Request, principal: Member, desk: AtDesk, key: Ke
             session,
             tenant=principal.organisation,
             client=principal.client,
-            # FHIR clients send no key: the same bundle of the same client is the same request.
-            key=f"fhir-{hashlib.sha256(digest).hexdigest()}" if key is None else check_key(key),
+            key=named,
             body_hmac=digest,
             effect=act,
         )
@@ -109,6 +119,17 @@ async def read_capabilities(request: Request) -> dict[str, Any]:
     """Read what this server does, as a CapabilityStatement. Needs no token."""
     base = f"{request.app.state.settings.public_url}/fhir"
     return fhir.capability_statement(base, version=version("amanat"), published=PUBLISHED)
+
+
+async def _opened_together(
+    desk: Desk, principal: Member, mapped: fhir.MappedBundle, used: Callable[[str], Key], now: datetime
+) -> bundles.Taken | None:
+    """The case that the bundle opens; None where it is to be taken alone: known, refused, or sent before."""
+    try:
+        taken, writing = bundles.prepare(principal, mapped, used, now, desk.instruments)
+    except Exception:  # whatever it is: told by taking it alone, unless the key was used before
+        return None
+    return taken if await desk.group.commit(writing) else None
 
 
 async def _again(

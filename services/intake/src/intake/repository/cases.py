@@ -28,13 +28,6 @@ from amanat.db import AnyRow
 from intake.models import agency_looks, case_index, cases, clocks, records, timeline
 
 
-async def add_case(
-    session: AsyncSession, *, tenant: str, code: str, now: datetime, presented_at: datetime | None
-) -> None:
-    """Open a case. A code that exists already raises IntegrityError: nothing is overwritten."""
-    await session.execute(insert(cases).values(tenant=tenant, code=code, opened_at=now, presented_at=presented_at))
-
-
 async def lock_case(session: AsyncSession, tenants: Collection[str], code: str) -> AnyRow | None:
     """The case, locked until the transaction ends, if one of these tenants keeps it. First in the order of locks."""
     statement = select(cases).where(cases.c.code == code, cases.c.tenant.in_(tenants)).with_for_update()
@@ -119,11 +112,6 @@ def own_only(access: Access) -> ColumnElement[bool]:
     return true() if access.agency is Agency.INTAKE and access.basis == "own" else false()
 
 
-async def add_record(session: AsyncSession, values: dict[str, Any]) -> None:
-    """Append one sealed record."""
-    await session.execute(insert(records).values(**values))
-
-
 async def current_records(
     session: AsyncSession, access: Access, tenant: str, code: str, *, kind: str | None = None
 ) -> Sequence[AnyRow]:
@@ -142,8 +130,12 @@ async def current_records(
 
 async def hold_identity(session: AsyncSession, digest: bytes) -> None:
     """Makes others who ask for the same digest wait until this transaction ends."""
-    number = int.from_bytes(digest[:8], "big", signed=True)
-    await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+    await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": identity_lock(digest)})
+
+
+def identity_lock(digest: bytes) -> int:
+    """The number of a digest's advisory lock."""
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 async def add_index(session: AsyncSession, *, tenant: str, case: str, digests: dict[str, bytes]) -> None:

@@ -2,13 +2,15 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, insert, text, update
+from sqlalchemy import Table, delete, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat import ledger, outbox
+from amanat.groupcommit import Rows
 from amanat.kek import RequestSecret
+from amanat.tables import outbox as outbox_table
 from intake.changes import Changes
-from intake.models import keys, referrals, request_secrets, shares, timeline
+from intake.models import consent_events, keys, records, referrals, request_secrets, shares, timeline
 
 SOURCE = "/intake/gate"
 KEY_FENCE = 4_246_001  # advisory lock: shared while a key is minted, exclusive while a generation ends
@@ -33,6 +35,8 @@ async def apply(
 
     Ending a share deletes its keys and cancels its unpublished disclosures here, in the withdrawal's own transaction.
     """
+    new = rows_of(tenant, case, changes, secret, now)
+    await _insert(session, new, records, consent_events, referrals)
     for referral in changes.referrals.values():
         await session.execute(
             update(referrals)
@@ -41,7 +45,7 @@ async def apply(
                 state=referral.state,
                 consent_version=referral.consent_version,
                 next_seq=referral.next_seq,
-                **({"opened_at": now} if _opened_now(changes, referral.code) else {}),
+                **({"opened_at": now} if opened_now(changes, referral.code) else {}),
             )
         )
     for code, share, _ in changes.shares_ended:
@@ -53,29 +57,7 @@ async def apply(
                 keys.c.epoch <= share.epoch,
             )
         )
-    if secret is not None:
-        await session.execute(
-            insert(request_secrets).values(
-                id=secret.secret_id, tenant=tenant, generation=secret.generation, sealed=secret.sealed
-            )
-        )
-        await session.execute(
-            insert(keys),
-            [
-                {
-                    "key_id": key.key_id,
-                    "tenant": tenant,
-                    "referral": key.referral,
-                    "category": key.category,
-                    "epoch": key.epoch,
-                    "seq": key.seq,
-                    "secret_id": secret.secret_id,
-                    "wrap": key.wrap,
-                    "created_at": now,
-                }
-                for key in changes.keys
-            ],
-        )
+    await _insert(session, new, request_secrets, keys)
     for code, share, lease_seconds in changes.shares_ended:
         await session.execute(
             update(shares)
@@ -99,44 +81,75 @@ async def apply(
             )
             .values(until=share.until)
         )
-    if changes.shares_opened:
-        await session.execute(
-            insert(shares),
-            [
-                {
-                    "tenant": tenant,
-                    "referral": code,
-                    "category": share.category,
-                    "epoch": share.epoch,
-                    "opened_at": now,
-                    "until": share.until,
-                }
-                for code, share in changes.shares_opened
-            ],
-        )
-    if changes.timeline:
-        await session.execute(
-            insert(timeline), [{"tenant": tenant, "case_code": case, **entry} for entry in changes.timeline]
-        )
+    await _insert(session, new, shares, timeline)
     for code, share, _ in changes.shares_ended:
         await outbox.cancel(session, tenant=tenant, referral=code, category=share.category, epoch_upto=share.epoch)
     for referral in changes.referrals.values():
         if referral.state == "closed":
             await outbox.cancel_news(session, tenant=tenant, referral=referral.code)
-    for outgoing in changes.outgoing:
-        await outbox.add(
-            session,
-            topic=f"disclosures.{outgoing.agency}",
-            event=outgoing.event,
-            event_id=outgoing.event_id,
-            tenant=tenant,
-            seq=outgoing.seq,
-            now=now,
-            source=SOURCE,
-            traced=False,
-        )
+    await outbox.add(session, *new[outbox_table])
     await ledger.append(session, ledger_entries)
 
 
-def _opened_now(changes: Changes, code: str) -> bool:
+def rows_of(tenant: str, case: str, changes: Changes, secret: RequestSecret | None, now: datetime) -> Rows:
+    """What a plan adds, by table: all but its ledger entries, and nothing of what it changes or ends."""
+    return {
+        records: changes.records,
+        consent_events: changes.events,
+        referrals: changes.referrals_asked,
+        request_secrets: [
+            {"id": each.secret_id, "tenant": tenant, "generation": each.generation, "sealed": each.sealed}
+            for each in (secret,)
+            if each is not None
+        ],
+        keys: [
+            {
+                "key_id": key.key_id,
+                "tenant": tenant,
+                "referral": key.referral,
+                "category": key.category,
+                "epoch": key.epoch,
+                "seq": key.seq,
+                "secret_id": None if secret is None else secret.secret_id,
+                "wrap": key.wrap,
+                "created_at": now,
+            }
+            for key in changes.keys
+        ],
+        shares: [
+            {
+                "tenant": tenant,
+                "referral": code,
+                "category": share.category,
+                "epoch": share.epoch,
+                "opened_at": now,
+                "until": share.until,
+            }
+            for code, share in changes.shares_opened
+        ],
+        timeline: [{"tenant": tenant, "case_code": case, **entry} for entry in changes.timeline],
+        outbox_table: [
+            outbox.row(
+                topic=f"disclosures.{outgoing.agency}",
+                event=outgoing.event,
+                event_id=outgoing.event_id,
+                tenant=tenant,
+                seq=outgoing.seq,
+                now=now,
+                source=SOURCE,
+                traced=False,
+            )
+            for outgoing in changes.outgoing
+        ],
+    }
+
+
+def opened_now(changes: Changes, code: str) -> bool:
+    """Whether the plan opens this referral for the first time."""
     return any(e["kind"] == "referral_opened" and e["referral"] == code for e in changes.timeline)
+
+
+async def _insert(session: AsyncSession, new: Rows, *tables: Table) -> None:
+    for table in tables:
+        if new[table]:
+            await session.execute(insert(table), list(new[table]))

@@ -2,20 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ARRAY, Text, and_, bindparam, func, insert, select, update
+from sqlalchemy import ARRAY, Text, and_, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.consent import Access
 from amanat.db import AnyRow
 from intake.models import consent_events, referrals, shares
 from intake.repository.cases import own_only
-
-
-async def add_event(session: AsyncSession, values: dict[str, Any]) -> None:
-    """Append one sealed consent event."""
-    await session.execute(insert(consent_events).values(**values))
 
 
 async def read_events(session: AsyncSession, access: Access, tenant: str, case: str) -> Sequence[AnyRow]:
@@ -26,11 +20,6 @@ async def read_events(session: AsyncSession, access: Access, tenant: str, case: 
         .order_by(consent_events.c.position)
     )
     return (await session.execute(statement)).all()
-
-
-async def add_referral(session: AsyncSession, values: dict[str, Any]) -> None:
-    """Ask for a referral; it waits until a valid grant opens it."""
-    await session.execute(insert(referrals).values(**values))
 
 
 async def lock_referrals(session: AsyncSession, tenant: str, case: str) -> Sequence[AnyRow]:

@@ -4,7 +4,7 @@ What is in the case already is not written twice, and a consent that was recorde
 have been withdrawn since.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,15 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from amanat.categories import Agency
 from amanat.consent import ConsentGiven, GrantTerms, own
 from amanat.contracts.records import Person
+from amanat.groupcommit import Key, Writing
 from amanat.principal import Principal
 from intake.changes import Changes
 from intake.fhir import MappedBundle
 from intake.repository import cases
+from intake.repository.opening import Visit
 from intake.service import cases as case_service
 from intake.service import consents as consent_service
-from intake.service.documents import save_document
+from intake.service.documents import add_document
 from intake.service.instruments import Instruments
 from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, setting_of
+from intake.service.opening import make, open_case
 from intake.service.recipients import check_recipients
 
 PATIENT, ENCOUNTER = "fhir_patient", "fhir_encounter"
@@ -54,11 +57,32 @@ async def take(
     known = await find(session, principal, cell, mapped, instruments)
     if known is not None:
         return await _add(session, principal, known, mapped.for_known_case(), now, instruments)
-    opened = await case_service.open_case(session, principal, mapped.case, now, instruments)
-    await _index(session, cell, opened.case, PATIENT, mapped.patient_identifiers, instruments)
-    await _index(session, cell, opened.case, ENCOUNTER, mapped.encounter_identifiers, instruments)
-    records = await kept_records(session, principal, opened.case, mapped, instruments)
-    return Taken(opened.case, records, mapped, added=False)
+    identifiers = _identifiers(mapped)
+    opened = await open_case(session, principal, mapped.case, now, instruments, identifiers)
+    return Taken(opened.case.code, _same(opened.case, mapped), mapped, added=False)
+
+
+def prepare(
+    principal: Principal,
+    mapped: MappedBundle,
+    key: Callable[[str], Key],
+    now: datetime,
+    instruments: Instruments,
+) -> tuple[Taken, Writing]:
+    """What `take` comes to if the cell knows no such case: for `opening.group`, which finds out. `key` makes the
+    idempotency row of a location. Raises what opening a case raises."""
+    cell, identifiers = case_service.cell_of(principal, mapped.case.cell), _identifiers(mapped)
+    made = make(principal, mapped.case, now, instruments, identifiers)
+    taken = Taken(made.case.code, _same(made.case, mapped), mapped, added=False)
+    said = (principal.tenants, key(taken.location), made.together, lambda: made.stands(instruments))
+    if mapped.patient_key is None:
+        return taken, Writing(*said)
+
+    def digest(field: str, value: str) -> bytes:
+        return instruments.index.index(cell, field, value)
+
+    known_by = {field: [digest(field, value) for value in values] for field, values in identifiers.items()}
+    return taken, Visit(*said, cell=cell, identity=digest(PATIENT, mapped.patient_key), known_by=known_by)
 
 
 async def find(
@@ -90,12 +114,8 @@ async def retaken(
     return Taken(code, _same(case, known), known, added=bool(added))
 
 
-async def kept_records(
-    session: AsyncSession, principal: Principal, code: str, mapped: MappedBundle, instruments: Instruments
-) -> dict[str, UUID]:
-    """The case's records that hold just what the bundle says, by kind."""
-    case = await load(session, own(principal), principal.cells, code, instruments, mints=False)
-    return _same(case, mapped)
+def _identifiers(mapped: MappedBundle) -> dict[str, Sequence[str]]:
+    return {PATIENT: mapped.patient_identifiers, ENCOUNTER: mapped.encounter_identifiers}
 
 
 def _same(case: LoadedCase, mapped: MappedBundle) -> dict[str, UUID]:
@@ -120,8 +140,8 @@ async def _add(
     for kind, record in case_service.records_of(mapped.case):
         if kind in here:
             continue
-        document = await save_document(
-            session, changes, case.tenant, code, kind, record,
+        document = add_document(
+            changes, case.tenant, code, kind, record,
             author=(Agency.INTAKE, case.tenant), referral=None, corrects=None, reason=None,
             instruments=instruments, now=now,
         )  # fmt: skip
@@ -131,12 +151,12 @@ async def _add(
         if isinstance(record, Person):
             await case_service.index_person(session, case.tenant, code, record, instruments)
     if mapped.case.guardian_is_accused and not consent_service.every_guardian_excluded(case):
-        await consent_service.exclude_guardian(session, case, changes, None, instruments, now)
+        consent_service.exclude_guardian(case, changes, None, instruments, now)
     for number, terms in enumerate(mapped.case.consents):
         standing = _not_withdrawn(case, terms, now)
         if standing is not None and not _recorded(case, terms):
-            await consent_service.add_grant(session, case, changes, standing, f"/consents/{number}", instruments, now)
-    await consent_service.add_referrals(session, case, changes, mapped.case.referrals, instruments, now)
+            consent_service.add_grant(case, changes, standing, f"/consents/{number}", instruments, now)
+    consent_service.add_referrals(case, changes, mapped.case.referrals, instruments, now)
     minter = instruments.minter()
     setting = setting_of(case, minter, instruments, now)
     plan_all(changes, case, setting)
@@ -168,11 +188,3 @@ def _recorded(case: LoadedCase, terms: GrantTerms) -> bool:
         and (terms.given_at is None or event.terms.given_at == min(terms.given_at, event.recorded_at))
         for event in case.events
     )
-
-
-async def _index(
-    session: AsyncSession, tenant: str, code: str, field: str, identifiers: Iterable[str], instruments: Instruments
-) -> None:
-    for identifier in identifiers:
-        digest = instruments.index.index(tenant, field, identifier)
-        await cases.add_index(session, tenant=tenant, case=code, digests={field: digest})

@@ -1,4 +1,4 @@
-"""Opening a case, adding to it, finding it, reading it."""
+"""Adding to a case, and finding it."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -8,8 +8,6 @@ from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency, Category
-from amanat.clocks import due
-from amanat.codes import PREFIX, new_code
 from amanat.consent import own
 from amanat.contracts.records import RECORDS, Person, Record
 from amanat.errors import PreconditionFailed
@@ -20,56 +18,13 @@ from intake import schemas
 from intake.changes import Changes
 from intake.errors import AlreadyCorrected, OneIdentifier, UnknownCell
 from intake.repository import cases
-from intake.repository import changes as changes_repository
-from intake.service import consents as consent_service
-from intake.service.clocks import as_clock
-from intake.service.documents import save_document
+from intake.service.documents import add_document
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, amend_all, load, plan_all, save, setting_of
+from intake.service.loading import amend_all, load, plan_all, save, setting_of
 from intake.service.reading import PURPOSE
-from intake.service.recipients import check_recipients
-from intake.service.referrals import states
 
 INDEXED = ("mlc_number", "cnic", "hospital_record_number")
 Author = tuple[Agency, str]
-
-
-async def open_case(
-    session: AsyncSession, principal: Principal, body: schemas.NewCase, now: datetime, instruments: Instruments
-) -> schemas.CaseOpened:
-    """Opens a case with its records, consents, referrals, clocks; all or nothing, in this one transaction.
-
-    Raises UnknownCell, UnknownRecipient, UnknownPurpose. A missing consent is no error: the referral waits.
-    """
-    tenant = cell_of(principal, body.cell)
-    check_recipients(body, tenant, instruments)
-    await changes_repository.hold_generation(session)
-    code = new_code(PREFIX[Agency.INTAKE], instruments.randomness)
-    await cases.add_case(session, tenant=tenant, code=code, now=now, presented_at=body.presented_at)
-    author = (Agency.INTAKE, tenant)
-    changes = Changes()
-    changes.state("case_opened", code)
-    documents = [
-        await save_document(
-            session, changes, tenant, code, kind, record,
-            author=author, referral=None, corrects=None, reason=None, instruments=instruments, now=now,
-        )
-        for kind, record in records_of(body)
-    ]  # fmt: skip
-    await index_person(session, tenant, code, body.person, instruments)
-    case = LoadedCase(tenant, code, documents=documents)
-    changes.timeline.append(entry(now, "case_opened"))
-    if body.guardian_is_accused:
-        # An event of its own: it must hold for a consent that is taken next week, too.
-        await consent_service.exclude_guardian(session, case, changes, None, instruments, now)
-    for number, terms in enumerate(body.consents):
-        await consent_service.add_grant(session, case, changes, terms, f"/consents/{number}", instruments, now)
-    await consent_service.add_referrals(session, case, changes, body.referrals, instruments, now)
-    await _start_clocks(session, tenant, code, body, instruments, now)
-    minter = instruments.minter()
-    plan_all(changes, case, setting_of(case, minter, instruments, now))
-    await save(session, case, changes, minter, instruments, now)
-    return schemas.CaseOpened(case=code, referrals=states(case, instruments))
 
 
 async def add_record(
@@ -99,8 +54,8 @@ async def add_record(
         touched.append(corrected)
         case.documents.remove(corrected)
     changes = Changes()
-    document = await save_document(
-        session, changes, case.tenant, code, body.kind, record,
+    document = add_document(
+        changes, case.tenant, code, body.kind, record,
         author=(Agency.INTAKE, case.tenant), referral=None, corrects=body.corrects, reason=body.reason,
         instruments=instruments, now=now,
     )  # fmt: skip
@@ -192,33 +147,15 @@ async def index_person(
     session: AsyncSession, tenant: str, code: str, person: Person | None, instruments: Instruments
 ) -> None:
     """Makes the case findable by her identifiers, of which only blind digests are kept."""
-    if person is None:
-        return
-    digests = {}
-    for name in INDEXED:
-        value = getattr(person, name)
-        if value is not None:
-            digest = instruments.index.index(tenant, name, value)
-            if digest not in await cases.has_index(session, tenant, code, name):
-                digests[name] = digest
+    digests = {
+        field: digest
+        for field, digest in digests_of(tenant, person, instruments).items()
+        if digest not in await cases.has_index(session, tenant, code, field)
+    }
     await cases.add_index(session, tenant=tenant, case=code, digests=digests)
 
 
-async def _start_clocks(
-    session: AsyncSession,
-    tenant: str,
-    code: str,
-    body: schemas.NewCase,
-    instruments: Instruments,
-    now: datetime,
-) -> None:
-    triggers = {"presentation": body.presented_at or now}
-    if body.incident is not None and body.incident.occurred_at is not None:
-        triggers["incident"] = body.incident.occurred_at
-    rows = [row for trigger, at in triggers.items() for row in due(instruments.clock_rules, trigger, at)]
-    await cases.start_clocks(
-        session,
-        tenant,
-        code,
-        [as_clock(row) for row in rows],
-    )
+def digests_of(tenant: str, person: Person | None, instruments: Instruments) -> dict[str, bytes]:
+    """Blind digests of her identifiers, {field: digest}."""
+    known = {} if person is None else {field: getattr(person, field) for field in INDEXED}
+    return {field: instruments.index.index(tenant, field, value) for field, value in known.items() if value is not None}

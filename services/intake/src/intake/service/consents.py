@@ -27,15 +27,14 @@ from intake.service import cases as case_service
 from intake.service.ages import adult_on, age_in_years, person_of
 from intake.service.ending import readable_grants
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, load, plan_all, save, save_event, setting_of
+from intake.service.loading import LoadedCase, add_event, load, plan_all, save, setting_of
 from intake.service.recipients import OUTSIDE_HER_CONSENT, check_terms
 from intake.service.referrals import find_referral, states
 
 CLOCK_SKEW_S = 300
 
 
-async def add_grant(
-    session: AsyncSession,
+def add_grant(
     case: LoadedCase,
     changes: Changes,
     terms: GrantTerms,
@@ -56,7 +55,7 @@ async def add_grant(
         named = {decider.authority_reference for decider in terms.deciders if decider.role == "guardian"}
         # A guardian without a reference could be any.
         for guardian in named if named and None not in named else {None}:
-            await exclude_guardian(session, case, changes, guardian, instruments, now)
+            exclude_guardian(case, changes, guardian, instruments, now)
     given = terms.given_at if terms.given_at is not None and terms.given_at < now else now
     if terms.expires_at is not None and terms.expires_at <= given:
         error = FieldError(pointer=f"{pointer}/expires_at", code="ends-before-it-begins", message="is over already")
@@ -77,9 +76,9 @@ async def add_grant(
         adult_on=adult_on(person),
         recorded_at=now,
     )
-    await save_event(session, case, changes, event, instruments, now)
+    add_event(case, changes, event, instruments, now)
     recipient = schemas.Recipient(agency=terms.recipient.agency, organisation=terms.recipient.organisation)
-    await add_referrals(session, case, changes, [recipient], instruments, now)
+    add_referrals(case, changes, [recipient], instruments, now)
     changes.timeline.append(
         {
             **case_service.entry(
@@ -120,8 +119,7 @@ def withdrawn_since(case: LoadedCase, terms: GrantTerms, given: datetime) -> fro
     return frozenset(taken_back & terms.categories)
 
 
-async def exclude_guardian(
-    session: AsyncSession,
+def exclude_guardian(
     case: LoadedCase,
     changes: Changes,
     guardian: str | None,
@@ -129,12 +127,11 @@ async def exclude_guardian(
     now: datetime,
 ) -> None:
     """Records that a guardian (None: every one) is the accused, or unsafe: what rests on that guardian is void."""
-    await save_event(session, case, changes, GuardianExcluded(guardian=guardian, at=now), instruments, now)
+    add_event(case, changes, GuardianExcluded(guardian=guardian, at=now), instruments, now)
     changes.timeline.append(case_service.entry(now, "guardian_excluded"))
 
 
-async def add_referrals(
-    session: AsyncSession,
+def add_referrals(
     case: LoadedCase,
     changes: Changes,
     recipients: Iterable[schemas.Recipient],
@@ -156,8 +153,7 @@ async def add_referrals(
             shares={},
             last_epochs={},
         )
-        await consents.add_referral(
-            session,
+        changes.referrals_asked.append(
             {
                 "tenant": case.tenant,
                 "code": referral.code,
@@ -168,7 +164,7 @@ async def add_referrals(
                 "state": referral.state,
                 "progress": "sent",
                 "requested_at": now,
-            },
+            }
         )
         case.referrals = sorted([*case.referrals, referral], key=lambda known: known.code)
 
@@ -185,7 +181,7 @@ async def give(
     case = await load(session, own(principal), principal.cells, code, instruments)
     check_terms(terms, "", case.tenant, instruments)
     changes = Changes()
-    consent_id = await add_grant(session, case, changes, terms, "", instruments, now)
+    consent_id = add_grant(case, changes, terms, "", instruments, now)
     minter = instruments.minter()
     plan_all(changes, case, setting_of(case, minter, instruments, now))
     await save(session, case, changes, minter, instruments, now)

@@ -5,13 +5,11 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from amanat.categories import Agency
 from amanat.contracts.records import RECORDS, CustodyHalf, Record, categories_in
 from amanat.contracts.records.custody import Counterpart
 from intake.changes import Changes, Document
-from intake.repository import cases
 from intake.service.instruments import Instruments
 from intake.service.sources import HALVES, RECORDS_OF_CASES, line
 
@@ -50,8 +48,7 @@ def as_document(
     return Document(half_id, "custody_half", told, recorded_at, *holder)
 
 
-async def save_document(
-    session: AsyncSession,
+def add_document(
     changes: Changes,
     tenant: str,
     code: str,
@@ -65,7 +62,7 @@ async def save_document(
     instruments: Instruments,
     now: datetime,
 ) -> Document:
-    """Appends one record, sealed at rest, and its line for the ledger."""
+    """Adds one record, sealed at rest, and its line for the ledger."""
     record_id, body = instruments.new_id(), record.body()
     seal = instruments.at_rest.seal
     why = None if reason is None else reason.encode()
@@ -85,7 +82,7 @@ async def save_document(
             None if why is None else seal(why, **RECORDS_OF_CASES.at("reason_sealed", record_id, tenant, code))
         ),
     }
-    await cases.add_record(session, row)
+    changes.records.append(row)
     stated = "record_added" if corrects is None else "record_corrected"
     changes.ledger.append(line(RECORDS_OF_CASES, stated, code, row, sealed=body, reason_sealed=why))
     return Document(record_id, kind, record, now, author[0], author[1])

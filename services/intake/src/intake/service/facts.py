@@ -21,7 +21,7 @@ from intake.repository import cases, consents, facts
 from intake.repository import changes as changes_repository
 from intake.service import custody, looks, restoring
 from intake.service.clocks import as_clock
-from intake.service.documents import save_document
+from intake.service.documents import add_document
 from intake.service.instruments import Instruments
 from intake.service.loading import amend_all, load, plan_all, save, setting_of
 
@@ -122,8 +122,8 @@ async def take(
     record = getattr(fact, "record")  # noqa: B009 - every fact of the table has a record; the base does not
     case = await load(session, gate, [place.tenant], place.case_code, instruments)
     changes = Changes()
-    document = await save_document(
-        session, changes, case.tenant, case.code, effect.record, record,
+    document = add_document(
+        changes, case.tenant, case.code, effect.record, record,
         author=author, referral=fact.referral, corrects=None, reason=None, instruments=instruments, now=now,
     )  # fmt: skip
     case.documents.append(document)

@@ -145,15 +145,14 @@ async def load_grants(
     return by_age(fold(await load_events(session, access, tenant, code, instruments)), person)
 
 
-async def save_event(
-    session: AsyncSession,
+def add_event(
     case: LoadedCase,
     changes: Changes,
     event: ConsentEvent,
     instruments: Instruments,
     now: datetime,
 ) -> None:
-    """Appends one consent event, sealed at rest, and its line for the ledger; the case's grants follow it."""
+    """Adds one consent event, sealed at rest, and its line for the ledger; the case's grants follow it."""
     event_id, body, kind = instruments.new_id(), _EVENT.dump_json(event), _KINDS[type(event)]
     row = {
         "id": event_id,
@@ -163,7 +162,7 @@ async def save_event(
         "sealed": instruments.at_rest.seal(body, **CONSENT_EVENTS.at("sealed", event_id, case.tenant, case.code)),
         "recorded_at": now,
     }
-    await consents.add_event(session, row)
+    changes.events.append(row)
     stated = kind if isinstance(event, GuardianExcluded) else f"consent_{kind}"
     changes.ledger.append(line(CONSENT_EVENTS, stated, case.code, row, sealed=body))
     case.events.append(event)
@@ -227,13 +226,18 @@ async def save(
         case=case.code,
         changes=changes,
         secret=minter.secret,
-        ledger_entries=[
-            ledger.entry(
-                ledger.Statement(case.tenant, each.kind, each.subject, now, each.said, each.source, each.content),
-                instruments.at_rest,
-                instruments.randomness,
-            )
-            for each in changes.ledger
-        ],
+        ledger_entries=entries_of(case.tenant, changes, instruments, now),
         now=now,
     )
+
+
+def entries_of(tenant: str, changes: Changes, instruments: Instruments, now: datetime) -> list[ledger.Entry]:
+    """The entries of what a plan puts into the ledger."""
+    return [
+        ledger.entry(
+            ledger.Statement(tenant, each.kind, each.subject, now, each.said, each.source, each.content),
+            instruments.at_rest,
+            instruments.randomness,
+        )
+        for each in changes.ledger
+    ]

@@ -22,7 +22,7 @@ from intake.repository import restorations
 from intake.repository.changes import SOURCE
 from intake.service.ending import load_to_end, plan_endings
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, save, save_event, setting_of
+from intake.service.loading import LoadedCase, add_event, save, setting_of
 
 EVERYBODY = "*"
 WITHDRAWABLE = frozenset({"consent", "guardian"})
@@ -61,13 +61,15 @@ async def close(session: AsyncSession, now: datetime, instruments: Instruments) 
     for agency in sorted(OUTSIDE):
         await outbox.add(
             session,
-            topic=f"disclosures.{agency}",
-            event=TombstonesRequested(request_id=request_id, requested_at=now),
-            event_id=instruments.new_id(),
-            tenant=EVERYBODY,
-            seq=None,
-            now=now,
-            source=SOURCE,
+            outbox.row(
+                topic=f"disclosures.{agency}",
+                event=TombstonesRequested(request_id=request_id, requested_at=now),
+                event_id=instruments.new_id(),
+                tenant=EVERYBODY,
+                seq=None,
+                now=now,
+                source=SOURCE,
+            ),
         )
     return request_id
 
@@ -138,7 +140,7 @@ async def _take_of_case(
     reported = {(tombstone.referral, tombstone.category) for tombstone in tombstones}
     for tombstone in tombstones:
         for event in _withdrawals(case, tombstone):
-            await save_event(session, case, changes, event, instruments, now)
+            add_event(case, changes, event, instruments, now)
         await restorations.raise_floor(session, tenant, tombstone.referral, tombstone.epoch)
         referral = case.referral(tombstone.referral)
         if referral is None:

@@ -17,7 +17,7 @@ from intake.service import cases as case_service
 from intake.service.consents import endings
 from intake.service.ending import CONSENTS, Named, load_to_end, named_of, plan_endings
 from intake.service.instruments import Instruments
-from intake.service.loading import LoadedCase, save, save_event, setting_of
+from intake.service.loading import LoadedCase, add_event, save, setting_of
 from intake.service.recipients import OUTSIDE_HER_CONSENT
 from intake.service.referrals import find_referral
 
@@ -91,7 +91,7 @@ async def _withdraw_unread(
                 categories=categories,
                 withdrawn_at=now,
             )
-            await save_event(session, case, changes, event, instruments, now)
+            add_event(case, changes, event, instruments, now)
         named = sorted(open_now if categories is None else categories)
         changes.timeline.append(case_service.entry(now, "consent_withdrawn", consent=str(consent), categories=named))
         await _end(session, case, changes, meant, instruments, now)
@@ -133,7 +133,7 @@ async def take_back(
             categories=categories,
             withdrawn_at=now,
         )
-        await save_event(session, case, changes, event, instruments, now)
+        add_event(case, changes, event, instruments, now)
         named = sorted(categories & grant.categories)
         changes.timeline.append(
             {

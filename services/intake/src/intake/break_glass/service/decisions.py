@@ -61,7 +61,7 @@ async def approve(
         )
         changes = Changes()
         line_told = told(row._asdict(), "disclosure_approved", now)
-        consent_id = await add_grant(session, case, changes, terms, "", instruments, now, told=line_told["detail"])
+        consent_id = add_grant(case, changes, terms, "", instruments, now, told=line_told["detail"])
         changes.timeline.append(line_told)
         if row.secret_until is None or row.secret_until <= now:
             await owe(session, case.tenant, code, "disclosed_outside", instruments.new_id(), now)

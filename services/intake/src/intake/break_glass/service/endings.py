@@ -19,7 +19,7 @@ from intake.break_glass.service.disclosures import again, sealed, told
 from intake.changes import Changes, Referral, Share
 from intake.service.ending import load_to_end, plan_endings
 from intake.service.instruments import Instruments
-from intake.service.loading import save, save_event, setting_of
+from intake.service.loading import add_event, save, setting_of
 from intake.service.sources import ENDINGS, line
 
 
@@ -61,7 +61,7 @@ async def end_early(
         withdrawn = ConsentWithdrawn(
             consent_id=row.consent, agency=row.agency, organisation=row.organisation, withdrawn_at=now
         )
-        await save_event(session, case, changes, withdrawn, instruments, now)
+        add_event(case, changes, withdrawn, instruments, now)
         changes.timeline.append(told(row._asdict(), "disclosure_ended", now))
 
         def its_own(referral: Referral, share: Share) -> bool:

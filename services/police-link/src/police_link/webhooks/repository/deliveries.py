@@ -12,6 +12,7 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Integer,
+    TableValuedAlias,
     Text,
     Uuid,
     bindparam,
@@ -26,9 +27,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amanat.agency.arriving import Referred
 from amanat.agency.repository import expected, not_withdrawn
 from amanat.db import AnyRow
 from amanat.tables import disclosures, referrals
+from amanat.unnested import unnested
 from police_link.webhooks.messages import HANDSHAKE, OPENED
 from police_link.webhooks.models import QUEUED, Instant, deliveries
 
@@ -39,15 +42,12 @@ async def enqueue(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None
         await session.execute(insert(deliveries), list(rows))
 
 
-async def is_worth_telling(session: AsyncSession, tenant: str, referral: str) -> bool:
-    """Whether something of the referral can be read, or is on its way."""
-    statement = select(
-        or_(
-            _readable(tenant, referral),
-            exists().where(referrals.c.tenant == tenant, referrals.c.code == referral, expected()),
-        )
-    )
-    return bool((await session.execute(statement)).scalar_one())
+async def worth_telling(session: AsyncSession, referred: Sequence[Referred]) -> set[Referred]:
+    """Those of these referrals of which something can be read, or is on its way."""
+    asked = _asked(referred)
+    coming = exists().where(referrals.c.tenant == asked.c.tenant, referrals.c.code == asked.c.referral, expected())
+    statement = select(asked.c.tenant, asked.c.referral).where(or_(_readable(asked.c.tenant, asked.c.referral), coming))
+    return {(row.tenant, row.referral) for row in await session.execute(statement)}
 
 
 async def purge(session: AsyncSession, tenant: str, referral: str, now: datetime) -> int:
@@ -67,18 +67,21 @@ async def purge(session: AsyncSession, tenant: str, referral: str, now: datetime
     return len((await session.execute(statement)).all())
 
 
-async def restore(session: AsyncSession, tenant: str, referral: str, now: datetime) -> int:
-    """Puts back what was purged too early, now that some category can be read: those of the referral's latest arrival,
+async def restore(session: AsyncSession, referred: Sequence[Referred], now: datetime) -> int:
+    """Puts back what was purged too early, now that some category can be read: those of a referral's latest arrival,
     since each arrival has deliveries of its own. How many."""
-    arrived = select(referrals.c.received_at).where(referrals.c.tenant == tenant, referrals.c.code == referral)
+    asked = _asked(referred)
+    arrived = select(referrals.c.received_at).where(
+        referrals.c.tenant == asked.c.tenant, referrals.c.code == asked.c.referral
+    )
     statement = (
         update(deliveries)
         .where(
-            deliveries.c.tenant == tenant,
-            deliveries.c.referral == referral,
+            deliveries.c.tenant == asked.c.tenant,
+            deliveries.c.referral == asked.c.referral,
             deliveries.c.purged_at.is_not(None),
             deliveries.c.created_at >= arrived.scalar_subquery(),
-            _readable(tenant, referral),
+            _readable(asked.c.tenant, asked.c.referral),
         )
         .values(purged_at=None, next_attempt_at=now)
         .returning(deliveries.c.id)
@@ -86,7 +89,11 @@ async def restore(session: AsyncSession, tenant: str, referral: str, now: dateti
     return len((await session.execute(statement)).all())
 
 
-def _readable(tenant: str, referral: str) -> ColumnElement[bool]:
+def _asked(referred: Sequence[Referred]) -> TableValuedAlias:
+    return unnested("asked", {"tenant": Text(), "referral": Text()}, referred)
+
+
+def _readable(tenant: ColumnElement[str] | str, referral: ColumnElement[str] | str) -> ColumnElement[bool]:
     return exists().where(
         disclosures.c.tenant == tenant,
         disclosures.c.referral == referral,

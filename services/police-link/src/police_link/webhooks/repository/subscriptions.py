@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -88,16 +88,19 @@ async def note_failure(session: AsyncSession, tenant: str, subscription: UUID, n
     return (await session.execute(statement)).one_or_none()
 
 
-async def receivers(session: AsyncSession, tenant: str) -> list[UUID]:
-    """The subscriptions that are told of an arrival. None of them can be removed until this transaction ends: a
-    removal meanwhile would fail the event that brought the referral."""
+async def receivers(session: AsyncSession, tenants: Collection[str]) -> dict[str, list[UUID]]:
+    """The subscriptions that are told of arrivals, by organisation. None of them can be removed until this transaction
+    ends: a removal meanwhile would fail the event that brought the referral."""
     statement = (
-        select(subscriptions.c.id)
-        .where(subscriptions.c.tenant == tenant, subscriptions.c.state != FAILED)
-        .order_by(subscriptions.c.id)
+        select(subscriptions.c.tenant, subscriptions.c.id)
+        .where(subscriptions.c.tenant.in_(sorted(tenants)), subscriptions.c.state != FAILED)
+        .order_by(subscriptions.c.tenant, subscriptions.c.id)
         .with_for_update(key_share=True, read=True)
     )
-    return list((await session.execute(statement)).scalars())
+    found: dict[str, list[UUID]] = {}
+    for row in await session.execute(statement):
+        found.setdefault(row.tenant, []).append(row.id)
+    return found
 
 
 def _is(tenant: str, subscription: UUID) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from amanat.agency.arriving import Referred
 from amanat.db import AnyRow, Database
 from police_link.webhooks import messages, schedule
 from police_link.webhooks.attempt import Outcome
@@ -26,13 +27,15 @@ AT_ONCE_PER_ENDPOINT = 4
 PRUNED_AT_ONCE = 1000
 
 
-def arrived(new_id: Callable[[], UUID]) -> Callable[[AsyncSession, str, str, datetime], Awaitable[None]]:
-    """The hook on a referral's arrival: one delivery for each of the organisation's subscriptions, in the transaction
-    that brings the referral. A subscription still to be verified, or paused, has its events kept for it. Of an arrival
-    that was parked until after its withdrawal, nobody is told."""
+def arrived(new_id: Callable[[], UUID]) -> Callable[[AsyncSession, Sequence[Referred], datetime], Awaitable[None]]:
+    """The hook on arrivals: one delivery for each of the organisation's subscriptions, in the transaction that brings
+    the referral. A subscription still to be verified, or paused, has its events kept for it. Of an arrival that was
+    parked until after its withdrawal, nobody is told."""
 
-    async def queue(session: AsyncSession, referral: str, organisation: str, now: datetime) -> None:
-        told = await deliveries.is_worth_telling(session, organisation, referral)
+    async def queue(session: AsyncSession, places: Sequence[Referred], now: datetime) -> None:
+        receivers = await subscriptions.receivers(session, {organisation for organisation, _ in places})
+        heard = [place for place in places if receivers.get(place[0])]
+        told = await deliveries.worth_telling(session, heard)
         rows = [
             {
                 "tenant": organisation,
@@ -42,25 +45,27 @@ def arrived(new_id: Callable[[], UUID]) -> Callable[[AsyncSession, str, str, dat
                 "referral": referral,
                 "created_at": now,
                 "next_attempt_at": now,
-                "purged_at": None if told else now,
+                "purged_at": None if (organisation, referral) in told else now,
             }
-            for subscription in await subscriptions.receivers(session, organisation)
+            for organisation, referral in heard
+            for subscription in receivers[organisation]
         ]
         await deliveries.enqueue(session, rows)
 
     return queue
 
 
-async def withdrawn(session: AsyncSession, referral: str, organisation: str, now: datetime) -> None:
-    """The hook on a withdrawal, after its tombstone is put: when nothing of the referral can be read any more, nobody
+async def withdrawn(session: AsyncSession, places: Sequence[Referred], now: datetime) -> None:
+    """The hook on withdrawals, after their tombstones are put: when nothing of a referral can be read any more, nobody
     is told of it any more, by a replay neither."""
-    await deliveries.purge(session, organisation, referral, now)
+    for organisation, referral in places:
+        await deliveries.purge(session, organisation, referral, now)
 
 
-async def disclosed(session: AsyncSession, referral: str, organisation: str, now: datetime) -> None:
-    """The hook on a disclosure: one category may have been withdrawn while another was still on its way, and then the
+async def disclosed(session: AsyncSession, places: Sequence[Referred], now: datetime) -> None:
+    """The hook on disclosures: one category may have been withdrawn while another was still on its way, and then the
     arrival is told now."""
-    await deliveries.restore(session, organisation, referral, now)
+    await deliveries.restore(session, places, now)
 
 
 async def claim(database: Database, claim: UUID, now: datetime, room: int) -> Sequence[AnyRow]:
