@@ -3,7 +3,9 @@
 | guard | taken out | what must fail |
 |---|---|---|
 | tombstone join | no withdrawal hides anything | `agency/test_tombstones` |
+| tombstone of one's own | any referral's withdrawal hides it | `police_link/test_feed` |
 | tenant join | every referral is the asker's | `agency/test_tenants` |
+| tenant join of a flush | a request writes for whom another may write | `intake/cell/test_together` |
 | RLS policy | every row is everybody's | `agency/test_tenants` |
 | look | nothing is recorded of it | `agency/test_reading` |
 | look told | nobody notes that the gate is to hear of it | `agency/test_telling` |
@@ -56,8 +58,8 @@ GUARDS = (
     Guard(
         "tombstone join",
         "shared/src/amanat/agency/repository.py",
-        "    return ~exists().where(\n        tombstones.c.tenant == tenant,",
-        "    return true() | ~exists().where(\n        tombstones.c.tenant == tenant,",
+        "    return ~(\n        exists()\n        .where(\n            tombstones.c.tenant == tenant,",
+        "    return true() | ~(\n        exists()\n        .where(\n            tombstones.c.tenant == tenant,",
         "tests/shared/agency/test_tombstones.py",
         "test_a_tombstone_that_comes_after_the_lease_still_hides_its_category",
     ),
@@ -68,6 +70,22 @@ GUARDS = (
         "    return true()\n",
         TENANTS,
         "test_each_statement_joins_the_asking_tenant_even_where_the_transaction_sees_more",
+    ),
+    Guard(
+        "tombstone of one's own",
+        "shared/src/amanat/agency/repository.py",
+        "            tombstones.c.epoch >= epoch,\n        )\n        .correlate_except(tombstones)\n",
+        "            tombstones.c.epoch >= epoch,\n        )\n",
+        "tests/police_link/test_feed.py",
+        "test_what_is_withdrawn_of_one_referral_takes_nothing_of_another_out_of_the_feed",
+    ),
+    Guard(
+        "tenant join of a flush",
+        "shared/src/amanat/groupcommit.py",
+        "JOIN asked ON asked.n = new.request AND asked.tenant = new.tenant",
+        "JOIN asked ON asked.n = new.request",
+        "tests/intake/cell/test_together.py",
+        "test_no_request_writes_for_anothers_tenant_though_they_are_written_together",
     ),
     Guard(
         "RLS policy",
