@@ -51,15 +51,15 @@ async def create_together(
     """Commits what `prepare` makes together with what else comes now; None when it must be done alone, by `create`:
     the key was used before, or what `prepare` raises is to be told only if it was not. Raises what `check_key` does."""
     check_key(key)
-    try:
-        prepared = prepare()
-    except Exception:  # whatever it is: told by `create`, unless the key was used before
-        return None
     body_hmac = macs.body(principal.client, await _asked(request))
-    used = Key(principal.organisation, principal.client, key, body_hmac, status, prepared.location)
-    if not await group.commit(Writing(principal.tenants, used, prepared.rows, prepared.stands)):
-        return None
-    return _response(prepared.answer, status, prepared.location, replayed=False)
+
+    def made() -> tuple[Prepared[Answer], Writing]:
+        prepared = prepare()
+        used = Key(principal.organisation, principal.client, key, body_hmac, status, prepared.location)
+        return prepared, Writing(principal.tenants, used, prepared.rows, prepared.stands)
+
+    prepared = await group.prepared(made)
+    return None if prepared is None else _response(prepared.answer, status, prepared.location, replayed=False)
 
 
 async def create(

@@ -19,7 +19,7 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from prometheus_client import Histogram
@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import TypeEngine
 
 from amanat.db import Database, wake
+from amanat.errors import Refused
 from amanat.tables import idempotency, outbox
 
 AT_MOST = 64
@@ -44,6 +45,7 @@ _TOGETHER = Histogram(
 DIALECT = dialect()  # type: ignore[no-untyped-call]  # the dialect has no types
 _BEGIN = text("SELECT set_config('lock_timeout', :timeout, true), pg_advisory_xact_lock_shared(CAST(:fence AS bigint))")
 _log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 Rows = Mapping[Table, Sequence[Mapping[str, Any]]]
 """What is to be added, by table."""
@@ -110,6 +112,18 @@ class GroupCommit:
         if len(self._flushers) < FLUSHERS:
             self._flushers.add(asyncio.create_task(self._flush()))
         return await told
+
+    async def prepared(self, prepare: Callable[[], tuple[T, Writing]]) -> T | None:
+        """What `prepare` made, once its writing is committed; None where its caller is to do it alone. Whatever
+        `prepare` raises is told there, and only if the key was not used before."""
+        try:
+            made, writing = prepare()
+        except Refused:
+            return None
+        except Exception as error:
+            _log.warning("not_prepared", error=type(error).__name__)
+            return None
+        return made if await self.commit(writing) else None
 
     async def close(self) -> None:
         """Waits until nothing waits."""

@@ -11,7 +11,7 @@ from typing import Any
 from amanat import groupcommit
 from amanat.groupcommit import Key
 from intake.repository import opening
-from intake.repository.cases import hold_identity
+from intake.repository.cases import hold_identities
 from intake.repository.opening import Visit
 
 from .world import KARACHI, LAHORE, World
@@ -81,12 +81,17 @@ async def test_another_visit_of_a_patient_is_a_case_of_its_own(world: World) -> 
 
 
 async def test_two_that_name_one_visit_by_other_identifiers_are_one_case(world: World) -> None:
-    """The second knows the patient by her hospital number alone."""
-    whole, part = bundle(0), bundle(0, 1)
-    for entry in part["entry"]:
-        if entry["resource"]["resourceType"] == "Patient":
-            del entry["resource"]["identifier"][0]
-    assert len(set(await posted(world, whole, part))) == 1
+    """The second of each knows the patient by her hospital number alone."""
+    told = []
+    for number in range(8):
+        whole, part = bundle(number), bundle(number, 1)
+        for entry in part["entry"]:
+            if entry["resource"]["resourceType"] == "Patient":
+                del entry["resource"]["identifier"][0]
+        told += [whole, part]
+    codes = await posted(world, *told)
+    assert codes[::2] == codes[1::2]
+    assert len(set(codes)) == 8
 
 
 def visit(cell: str, rows: list[Any], key: str) -> Visit:
@@ -94,7 +99,7 @@ def visit(cell: str, rows: list[Any], key: str) -> Visit:
         field: [row.digest for row in rows if row.field == field] for field in ("fhir_patient", "fhir_encounter")
     }
     return Visit(
-        [cell], Key(cell, "system", key, b"", 200, "/"), {}, cell=cell, identity=key.encode() * 8, known_by=known_by
+        [cell], Key(cell, "system", key, b"", 200, "/"), {}, cell=cell, identities=[key.encode() * 8], known_by=known_by
     )
 
 
@@ -110,6 +115,6 @@ async def test_a_visit_is_known_within_its_cell(world: World) -> None:
 async def test_a_visit_whose_patient_is_being_written_elsewhere_holds_nobody_up(world: World) -> None:
     mine, other = visit(KARACHI, [], "mine"), visit(KARACHI, [], "other")
     async with world.main.transaction([KARACHI]) as elsewhere:
-        await hold_identity(elsewhere, mine.identity)
+        await hold_identities(elsewhere, mine.identities)
         async with world.main.transaction([KARACHI]) as session:
             assert await opening.admit(session, [mine, other]) == [other]

@@ -126,7 +126,7 @@ def test_a_later_bundle_of_the_visit_bears_the_same_keys(
 ) -> None:
     first, later = mapped(example("arrival")), mapped(example("follow-up"))
 
-    assert first.patient_key == later.patient_key == "https://hospital.example/mrn|HRN-{run}"
+    assert first.patient_identifiers[0] == later.patient_identifiers[0] == "https://hospital.example/mrn|HRN-{run}"
     visits = [taken.encounter_identifiers[0] for taken in (first, later)]
     assert visits == ["https://hospital.example/visit|VISIT-{run}"] * 2
 
@@ -138,7 +138,7 @@ def test_nobody_needs_a_name_to_be_taken_in(
 
     assert taken.case.person is None
     assert taken.case.examination is not None
-    assert taken.patient_key is None
+    assert taken.patient_identifiers == ()
     assert taken.encounter_identifiers[0] == "https://hospital.example/visit|VISIT-0777"
 
 

@@ -1,8 +1,7 @@
 """`POST /fhir` and `GET /fhir/metadata`. Everything here is answered in FHIR, refusals too (OperationOutcome)."""
 
 import hashlib
-from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -87,7 +86,7 @@ async def take_bundle(request: Request, principal: Member, desk: AtDesk, key: Ke
     def used(location: str) -> Key:
         return Key(principal.organisation, principal.client, named, digest, 200, location)
 
-    opened = await _opened_together(desk, principal, mapped, used, now)
+    opened = await desk.group.prepared(lambda: bundles.prepare(principal, mapped, used, now, instruments))
     if opened is not None:
         return FhirResponse(fhir.response_bundle(opened.mapped, opened.case, opened.records, added=False))
     taken: list[bundles.Taken] = []
@@ -119,17 +118,6 @@ async def read_capabilities(request: Request) -> dict[str, Any]:
     """Read what this server does, as a CapabilityStatement. Needs no token."""
     base = f"{request.app.state.settings.public_url}/fhir"
     return fhir.capability_statement(base, version=version("amanat"), published=PUBLISHED)
-
-
-async def _opened_together(
-    desk: Desk, principal: Member, mapped: fhir.MappedBundle, used: Callable[[str], Key], now: datetime
-) -> bundles.Taken | None:
-    """The case that the bundle opens; None where it is to be taken alone: known, refused, or sent before."""
-    try:
-        taken, writing = bundles.prepare(principal, mapped, used, now, desk.instruments)
-    except Exception:  # whatever it is: told by taking it alone, unless the key was used before
-        return None
-    return taken if await desk.group.commit(writing) else None
 
 
 async def _again(

@@ -47,11 +47,6 @@ class MappedBundle:
     entries: tuple[Outcome, ...]
     consents: tuple[tuple[int, Consented], ...] = ()
 
-    @property
-    def patient_key(self) -> str | None:
-        """The patient's steadiest identifier, to be blind-indexed; None when she has none."""
-        return next(iter(self.patient_identifiers), None)
-
     def for_known_case(self) -> "MappedBundle":
         """What may be added to a case that is open already.
 

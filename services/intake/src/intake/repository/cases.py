@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     ColumnElement,
     Select,
     Text,
@@ -128,14 +129,19 @@ async def current_records(
     return (await session.execute(statement)).all()
 
 
-async def hold_identity(session: AsyncSession, digest: bytes) -> None:
-    """Makes others who ask for the same digest wait until this transaction ends."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": identity_lock(digest)})
+async def hold_identities(session: AsyncSession, digests: Collection[bytes]) -> None:
+    """Makes others who ask for one of these digests wait until this transaction ends."""
+    await session.execute(_HOLD, {"locks": sorted(map(identity_lock, digests))})
 
 
 def identity_lock(digest: bytes) -> int:
     """The number of a digest's advisory lock."""
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+_HOLD = text("SELECT pg_advisory_xact_lock(held.lock) FROM unnest(:locks) AS held (lock)").bindparams(
+    bindparam("locks", type_=ARRAY(BigInteger))
+)
 
 
 async def add_index(session: AsyncSession, *, tenant: str, case: str, digests: dict[str, bytes]) -> None:

@@ -101,17 +101,22 @@ def with_entries(rows: Rows, entries: Sequence[ledger.Entry]) -> Rows:
 class Visit(Writing):
     """A case that is opened only where its cell has none that bears one digest of each field of `known_by`.
 
-    `identity` is the digest that all who open a case of hers hold meanwhile (`cases.hold_identity`).
+    `identities` are the digests that all who open a case of hers hold meanwhile (`cases.hold_identities`).
     """
 
     cell: str = ""
-    identity: bytes = b""
+    identities: Sequence[bytes] = ()
     known_by: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+
+    @property
+    def locks(self) -> set[int]:
+        """What all who open a case of hers hold meanwhile."""
+        return set(map(identity_lock, self.identities))
 
     @property
     def digests(self) -> set[bytes]:
         """All of them: visits that share one may be one visit."""
-        return {self.identity}.union(*self.known_by.values())
+        return set(self.identities).union(*self.known_by.values())
 
 
 async def admit(session: AsyncSession, asked: list[Writing]) -> list[Writing]:
@@ -123,9 +128,9 @@ async def admit(session: AsyncSession, asked: list[Writing]) -> list[Writing]:
             visits.append(each)
             named |= each.digests
     if visits:
-        locks = sorted({identity_lock(visit.identity) for visit in visits})
+        locks = sorted({lock for visit in visits for lock in visit.locks})
         held = set(await session.scalars(_HOLD, {"locks": locks}))
-        visits = [visit for visit in visits if identity_lock(visit.identity) in held]
+        visits = [visit for visit in visits if visit.locks <= held]
         known = await _known(session, visits)
         visits = [visit for number, visit in enumerate(visits) if number not in known]
     new = {id(visit) for visit in visits}

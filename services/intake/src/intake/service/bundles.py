@@ -51,9 +51,10 @@ async def take(
 ) -> Taken:
     """Opens a case or adds to one, all or nothing. Raises what opening a case raises."""
     cell = case_service.cell_of(principal, mapped.case.cell)
-    if mapped.patient_key is not None:
-        # Two bundles of one visit at once must not open two cases.
-        await cases.hold_identity(session, instruments.index.index(cell, PATIENT, mapped.patient_key))
+    # Two bundles of one visit at once must not open two cases, by whichever of her identifiers they know her.
+    await cases.hold_identities(
+        session, {instruments.index.index(cell, PATIENT, value) for value in mapped.patient_identifiers}
+    )
     known = await find(session, principal, cell, mapped, instruments)
     if known is not None:
         return await _add(session, principal, known, mapped.for_known_case(), now, instruments)
@@ -75,14 +76,11 @@ def prepare(
     made = make(principal, mapped.case, now, instruments, identifiers)
     taken = Taken(made.case.code, _same(made.case, mapped), mapped, added=False)
     said = (principal.tenants, key(taken.location), made.together, lambda: made.stands(instruments))
-    if mapped.patient_key is None:
-        return taken, Writing(*said)
-
-    def digest(field: str, value: str) -> bytes:
-        return instruments.index.index(cell, field, value)
-
-    known_by = {field: [digest(field, value) for value in values] for field, values in identifiers.items()}
-    return taken, Visit(*said, cell=cell, identity=digest(PATIENT, mapped.patient_key), known_by=known_by)
+    known_by = {
+        field: [instruments.index.index(cell, field, value) for value in values]
+        for field, values in identifiers.items()
+    }
+    return taken, Visit(*said, cell=cell, identities=known_by[PATIENT], known_by=known_by)
 
 
 async def find(
