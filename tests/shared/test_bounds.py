@@ -15,7 +15,7 @@ from bench.my_case import KINDS, told_apart
     [(9.6, 1.0, []), (9.4, 1.0, ["transaction"]), (9.6, 11.0, ["second"]), (9.0, 20.0, ["transaction", "second"])],
 )
 def test_entries_that_take_too_long_are_told(without: float, seconds: float, missed: list[str]) -> None:
-    opened = {WAYS[0]: [10.0], WAYS[1]: [9.9], WAYS[2]: [without]}
+    opened = {"one alone": {WAYS[0]: [10.0], WAYS[1]: [9.9], WAYS[2]: [without]}}
     found = beyond(50_000, opened, {"integrate": Pass(seconds, 0.0)})
     assert len(found) == len(missed)
     assert all(word in said for word, said in zip(missed, found, strict=True))
