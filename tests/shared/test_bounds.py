@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from bench.ledger import WAYS, Pass, beyond
+from bench.ledger import WAYS, Pass, Took, beyond
 from bench.my_case import KINDS, told_apart
 
 
@@ -15,7 +15,8 @@ from bench.my_case import KINDS, told_apart
     [(9.6, 1.0, []), (9.4, 1.0, ["transaction"]), (9.6, 11.0, ["second"]), (9.0, 20.0, ["transaction", "second"])],
 )
 def test_entries_that_take_too_long_are_told(without: float, seconds: float, missed: list[str]) -> None:
-    opened = {"one alone": {WAYS[0]: [10.0], WAYS[1]: [9.9], WAYS[2]: [without]}}
+    times = zip(WAYS, (10.0, 9.9, without), strict=True)
+    opened = {"one alone": {way: [Took(whole, whole)] for way, whole in times}}
     found = beyond(50_000, opened, {"integrate": Pass(seconds, 0.0)})
     assert len(found) == len(missed)
     assert all(word in said for word, said in zip(missed, found, strict=True))

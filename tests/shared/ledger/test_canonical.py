@@ -21,12 +21,12 @@ VALUES = st.recursive(
 )
 
 
-def spelt(dumps: Any, value: Any) -> bytes | str:
-    """The bytes, or that it was refused."""
+def spelt(dumps: Any, value: Any) -> bytes | type[Exception]:
+    """The bytes, or as what it was refused."""
     try:
         return bytes(dumps(value))
-    except (ValueError, rfc8785.CanonicalizationError):
-        return "refused"
+    except (ValueError, rfc8785.CanonicalizationError) as refused:
+        return type(refused)
 
 
 @given(VALUES)

@@ -35,6 +35,18 @@ def test_what_is_sealed_at_rest_opens_in_its_own_place(plaintext: bytes, table: 
     assert at_rest.open(sealed, table=table, row=row, column=column) == plaintext
 
 
+def test_what_an_earlier_release_wrote_opens_and_is_found_for_ever() -> None:
+    key = bytes(range(32))
+    sealed = bytes.fromhex(
+        "0103000102030405060708090a0bd7948cd0b05d17a5a7153967fd0377008dc4378d48f1374917"  # id 3, a nonce of 0…11
+    )
+    digest = "bcf4078fb661e932e0e5ddb1d8f979fe4ba7da2b844e27c865853fa5440f31ca"
+    mac = "2c09018a5922dd30c6c1342c24cf6f16987e76d67831320dc2cde581f301b444"
+    assert AtRest({3: key}).open(sealed, table="records", row="7", column="sealed") == b"entrusted"
+    assert BlindIndex(key).index("arcc-karachi", "cnic", "42101-1234567-1").hex() == digest
+    assert Macs(key).mac("cursor", b"entrusted").hex() == mac
+
+
 @given(data=st.data())
 def test_any_changed_byte_at_rest_makes_it_unopenable(data: st.DataObject) -> None:
     at_rest = AtRest({0: b"k" * 32, 1: b"k" * 32})
